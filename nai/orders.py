@@ -3,8 +3,8 @@
 ``order[k]`` is the home index of the task trained k-th, both from 0; ``positions`` is the inverse.
 
 Chance: every draw is ``getrandbits`` of a ``random.Random`` seeded with text such as ``"orders/0"``, so that
-any whole number is a seed of its own; ``shuffle`` and ``sample`` may change with the Python version, these two
-have not. A test pins the draws.
+any whole number is a seed of its own; ``shuffle`` and ``sample`` may change with the Python version, these
+two have not. A test pins the draws.
 """
 
 import itertools
