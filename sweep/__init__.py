@@ -1,0 +1,1 @@
+"""Search for the setting that suits every order of the tasks: space, search, run, record, report."""
