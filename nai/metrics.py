@@ -8,10 +8,9 @@ comes out.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -134,17 +133,15 @@ class Metric:
         return self.function(matrix, order)
 
 
-METRICS: Mapping[str, Metric] = MappingProxyType(
-    {
-        "average_accuracy": Metric(average_accuracy, +1),
-        "average_incremental_accuracy": Metric(average_incremental_accuracy, +1),
-        "forgetting": Metric(forgetting, -1),
-        "backward_transfer": Metric(backward_transfer, +1),
-        "forward_transfer": Metric(forward_transfer, +1),
-        "learning_accuracy": Metric(learning_accuracy, +1),
-        "min_accuracy": Metric(min_accuracy, +1),
-    }
-)
+METRICS: dict[str, Metric] = {
+    "average_accuracy": Metric(average_accuracy, +1),
+    "average_incremental_accuracy": Metric(average_incremental_accuracy, +1),
+    "forgetting": Metric(forgetting, -1),
+    "backward_transfer": Metric(backward_transfer, +1),
+    "forward_transfer": Metric(forward_transfer, +1),
+    "learning_accuracy": Metric(learning_accuracy, +1),
+    "min_accuracy": Metric(min_accuracy, +1),
+}
 
 
 # Aggregates over orders. `values` is [orders], one number an order, its seeds averaged before. `direction`
@@ -155,13 +152,9 @@ def _aligned(values: npt.ArrayLike, direction: int) -> Array:
     """The values with their sign turned so that larger is better; ValueError when there are none."""
     numbers = np.asarray(values, dtype=np.float64)
     if direction not in (-1, 1):
-        raise ValueError(
-            f"direction {direction} is not +1 (larger is better) or -1: take METRICS[name].direction"
-        )
+        raise ValueError(f"direction {direction} is not +1 or -1: take METRICS[name].direction")
     if numbers.ndim != 1 or not numbers.size:
-        raise ValueError(
-            f"values of shape {numbers.shape} are not one number an order: average the seeds first"
-        )
+        raise ValueError(f"values of shape {numbers.shape} are not one an order: average the seeds first")
     return direction * numbers
 
 
@@ -172,8 +165,8 @@ def mean(values: npt.ArrayLike, direction: int) -> float:
 
 def std(values: npt.ArrayLike) -> float:
     """Standard deviation over orders (divisor R - 1), nan for one order; small is steady for any metric."""
-    aligned = _aligned(values, +1)
-    return float(aligned.std(ddof=1)) if aligned.size > 1 else math.nan
+    numbers = _aligned(values, +1)
+    return float(numbers.std(ddof=1)) if numbers.size > 1 else math.nan
 
 
 def worst(values: npt.ArrayLike, direction: int) -> float:
@@ -194,54 +187,53 @@ def cvar(values: npt.ArrayLike, direction: int, *, share: float = 0.1) -> float:
     aligned = _aligned(values, direction)
     if not 0 < share <= 1:
         raise ValueError(f"share {share} is not in (0, 1]: 0.1 is the worst tenth of the orders")
-    tail = math.ceil(
-        Fraction(str(float(share))) * aligned.size
-    )  # as written: in floats .07 of 100 is above 7
-    lowest = np.sort(aligned)[:tail]
-    return (
-        math.nan if np.isnan(aligned).any() else direction * float(lowest.mean())
-    )  # sorting hides nan at the end
+    if np.isnan(aligned).any():  # sorted, it would hide at the good end
+        return math.nan
+    tail = math.ceil(Fraction(str(float(share))) * aligned.size)  # in floats .07 of 100 is more than 7
+    return direction * float(np.sort(aligned)[:tail].mean())
 
 
 def mean_minus_std(values: npt.ArrayLike, direction: int, *, weight: float = 1.0) -> float:
     """The mean moved `weight` standard deviations to the worse side: down for accuracy, up for forgetting."""
     aligned = _aligned(values, direction)
     if aligned.size < 2:
-        raise ValueError(
-            "mean_minus_std of 1 order has no deviation: give at least 2 orders, or take the mean"
-        )
+        raise ValueError("mean_minus_std of 1 order has no deviation: give 2 or more, or take the mean")
     if weight < 0:
         raise ValueError(f"weight {weight} would reward deviation: give 0 or more")
-    return direction * float(aligned.mean() - weight * aligned.std(ddof=1))
+    return direction * (float(aligned.mean()) - weight * std(aligned))
 
 
 # Those that can be an objective; std cannot, since it is better small whichever way the metric goes.
-AGGREGATES: Mapping[str, Callable[..., float]] = MappingProxyType(
-    {"mean": mean, "worst": worst, "cvar": cvar, "mean_minus_std": mean_minus_std}
-)
+AGGREGATES: dict[str, Callable[..., float]] = {
+    "mean": mean,
+    "worst": worst,
+    "cvar": cvar,
+    "mean_minus_std": mean_minus_std,
+}
 
 
-def _stack(matrices: npt.ArrayLike, orders: Sequence[Order]) -> Array:
-    """Matrices of every order and seed, [orders, seeds, tasks + 1, tasks]; ValueError on a misfit."""
+def _each(
+    function: Callable[[npt.ArrayLike, Order], float | Array],
+    matrices: npt.ArrayLike,
+    orders: Sequence[Order],
+) -> Array:
+    """function(matrix, order) averaged over seeds, [orders, ...], for [orders, seeds, tasks + 1, tasks]."""
     stacked = np.asarray(matrices, dtype=np.float64)
-    if stacked.ndim != 4 or not len(orders) == len(stacked) or not stacked.size:
+    if stacked.ndim != 4 or len(orders) != len(stacked) or not stacked.size:
         raise ValueError(
             f"matrices of shape {stacked.shape} do not fit {len(orders)} orders: "
-            f"expected [orders, seeds, tasks + 1, tasks], at least 1 order and 1 seed"
+            "expected [orders, seeds, tasks + 1, tasks], at least 1 of each"
         )
-    return stacked
+    pairs = zip(stacked, orders, strict=True)
+    return np.asarray([np.mean([function(run, order) for run in runs], axis=0) for runs, order in pairs])
 
 
 def by_order(metric: str, matrices: npt.ArrayLike, orders: Sequence[Order]) -> Array:
     """A metric of `METRICS` for every order, averaged over its seeds, [orders].
 
-    matrices: [orders, seeds, tasks + 1, tasks], one set of seeds an order.
+    matrices: [orders, seeds, tasks + 1, tasks].
     """
-    stacked = _stack(matrices, orders)
-    pairs = zip(stacked, orders, strict=True)
-    return np.asarray([[METRICS[metric](matrix, order) for matrix in runs] for runs, order in pairs]).mean(
-        axis=1
-    )
+    return _each(METRICS[_known("metric", metric, METRICS)], matrices, orders)
 
 
 def objective(
@@ -252,18 +244,21 @@ def objective(
     matrices: [orders, seeds, tasks + 1, tasks]. options: share of cvar, weight of mean_minus_std. Larger is
     better or smaller is, as METRICS[metric].direction says.
     """
-    for name, known in ((metric, METRICS), (aggregate, AGGREGATES)):
-        if name not in known:
-            raise ValueError(f"{name!r} is unknown: choose from {', '.join(known)}")
-    values = by_order(metric, matrices, orders)
-    return AGGREGATES[aggregate](values, METRICS[metric].direction, **options)
+    summarise = AGGREGATES[_known("aggregate", aggregate, AGGREGATES)]
+    return summarise(by_order(metric, matrices, orders), METRICS[metric].direction, **options)
+
+
+def _known(kind: str, name: str, names: Collection[str]) -> str:
+    if name not in names:
+        raise ValueError(f"{kind} {name!r} is unknown: choose from {', '.join(names)}")
+    return name
 
 
 class OrderSpread(NamedTuple):
     """How far the final accuracy of each task ranges over orders.
 
-    Never compare spreads of unequal `orders`: with nothing else changed 120 normally distributed orders
-    give 2.2 times the range of 5.
+    A range grows with what it is taken over: of a normal distribution, 120 orders show 2.2 times the range of
+    5. So never compare spreads of unequal `orders`.
     """
 
     opd: Array  # [tasks], by home task
@@ -274,7 +269,7 @@ class OrderSpread(NamedTuple):
 
 
 class Disparity(NamedTuple):
-    """How far the running average accuracy ranges over orders; not for comparison at unequal `orders`."""
+    """How far the running average accuracy ranges over orders; not to be compared at unequal `orders`."""
 
     steps: Array  # [tasks], after each task
     mean: float
@@ -286,17 +281,17 @@ def order_spread(final: npt.ArrayLike) -> OrderSpread:
     """OPD_t = max_r P_t^r - min_r P_t^r over orders r, AOPD its mean and MOPD its maximum over tasks t.
 
     final: accuracy at the end by home task, [orders, seeds, tasks], or [orders, tasks] averaged over seeds.
-    Seeds are averaged before the range, or it would measure their noise. nan for one order: it shows no
+    Seeds are averaged before the range, or it would measure their noise. nan for one order, which shows no
     spread. Source: Yoon et al. 2020, order-normalized performance disparity.
     """
     accuracy = np.asarray(final, dtype=np.float64)
     if accuracy.ndim not in (2, 3) or not accuracy.size:
         raise ValueError(
-            f"final accuracies of shape {accuracy.shape}: "
+            f"final accuracies of shape {accuracy.shape} have no spread: "
             "expected [orders, seeds, tasks] or [orders, tasks], at least 1 of each"
         )
-    opd = _range_over_orders(accuracy.mean(axis=1) if accuracy.ndim == 3 else accuracy)
     seeds = accuracy.shape[1] if accuracy.ndim == 3 else None
+    opd = _range(accuracy if seeds is None else accuracy.mean(axis=1))
     return OrderSpread(opd, float(opd.mean()), float(opd.max()), len(accuracy), seeds)
 
 
@@ -304,16 +299,13 @@ def disparity_of_average(matrices: npt.ArrayLike, orders: Sequence[Order]) -> Di
     """D_i = max_r A_i^r - min_r A_i^r over orders r, A_i^r the running average after i tasks; D their mean.
 
     matrices: [orders, seeds, tasks + 1, tasks]; seeds are averaged before the range. nan for one order. Not
-    OPD, which compares tasks at the end: here tasks differ between the orders at each step but the last.
+    OPD, which compares one task at the end: here each order has seen other tasks at every step but the last.
     Source: Kim and Lee, "Continual learning with neuron activation importance", performance disparity.
     """
-    stacked = _stack(matrices, orders)
-    pairs = zip(stacked, orders, strict=True)
-    averages = np.asarray([[running_averages(matrix, order) for matrix in runs] for runs, order in pairs])
-    steps = _range_over_orders(averages.mean(axis=1))
-    return Disparity(steps, float(steps.mean()), len(stacked), stacked.shape[1])
+    steps = _range(_each(running_averages, matrices, orders))
+    return Disparity(steps, float(steps.mean()), len(orders), np.shape(matrices)[1])
 
 
-def _range_over_orders(values: Array) -> Array:
-    """Largest less smallest of [orders, ...] over orders, nan for a single one."""
+def _range(values: Array) -> Array:
+    """Largest less smallest over the first axis, orders; nan for a single one."""
     return np.asarray(np.ptp(values, axis=0)) if len(values) > 1 else np.full_like(values[0], math.nan)
