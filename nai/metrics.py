@@ -71,8 +71,8 @@ def forgetting(matrix: npt.ArrayLike, order: Order) -> float:
     the best: libraries differ in both. Source: Chaudhry et al. 2018, "Riemannian walk", forgetting measure.
     """
     arrived = _arrived(matrix, order)[1:]
-    best = [arrived[task:-1, task].max() for task in range(len(order) - 1)]
-    return _mean(np.asarray(best) - arrived[-1, :-1])
+    peaks = [arrived[task:-1, task].max() for task in range(len(order) - 1)]
+    return _mean(np.asarray(peaks) - arrived[-1, :-1])
 
 
 def backward_transfer(matrix: npt.ArrayLike, order: Order) -> float:
@@ -225,7 +225,8 @@ def _each(
             "expected [orders, seeds, tasks + 1, tasks], at least 1 of each"
         )
     pairs = zip(stacked, orders, strict=True)
-    return np.asarray([np.mean([function(run, order) for run in runs], axis=0) for runs, order in pairs])
+    values = [np.stack([np.asarray(function(run, order)) for run in runs]) for runs, order in pairs]
+    return np.asarray(np.stack(values).mean(axis=1))
 
 
 def by_order(metric: str, matrices: npt.ArrayLike, orders: Sequence[Order]) -> Array:
