@@ -1,0 +1,292 @@
+"""Data sets and benchmarks by name, and benchmarks in folders.
+
+The only file that knows torchvision and scikit-learn, which it imports when a data set is asked for.
+"""
+
+import contextlib
+import difflib
+import hashlib
+import importlib
+import inspect
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nai.builders import Source, permuted, rotated, split
+from nai.tasks import Array, Benchmark, Task
+
+CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+CIFAR100_MEAN, CIFAR100_STD = (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)
+
+SAVED = "benchmark.json"
+
+
+def digits(root: Path) -> Source:
+    """1797 handwritten digits, 1 x 8 x 8, that come with scikit-learn; a fixed quarter of each class is test.
+
+    Source: Alpaydin and Kaynak 1998 (UCI optical recognition of handwritten digits).
+    """
+    with _extra("digits", "scikit-learn"):
+        from sklearn.datasets import load_digits
+    images, labels = load_digits(return_X_y=True)
+    inputs = images.astype(np.uint8).reshape(-1, 1, 8, 8)
+    chance = np.random.Generator(np.random.PCG64(0))
+    is_test = np.zeros(len(labels), bool)
+    for number in range(10):
+        members = chance.permutation(np.flatnonzero(labels == number))
+        is_test[members[: len(members) // 4]] = True
+    return Source("digits", inputs, labels.astype(np.int64), is_test, scale=np.full(1, 1 / 16, np.float32))
+
+
+def mnist(root: Path) -> Source:
+    """70,000 handwritten digits, 1 x 28 x 28, read as 0..1. Source: LeCun et al. 1998."""
+    return _unit("mnist", *_torchvision("mnist", "MNIST", root))
+
+
+def fashion_mnist(root: Path) -> Source:
+    """70,000 pictures of clothes, 1 x 28 x 28, read as 0..1. Source: Xiao et al. 2017."""
+    return _unit("fashion_mnist", *_torchvision("fashion_mnist", "FashionMNIST", root))
+
+
+def cifar10(root: Path) -> Source:
+    """60,000 pictures of 10 classes, 3 x 32 x 32, each channel standardised. Source: Krizhevsky 2009."""
+    arrays = _torchvision("cifar10", "CIFAR10", root)
+    return _standardised("cifar10", *arrays, mean=CIFAR10_MEAN, std=CIFAR10_STD)
+
+
+def cifar100(root: Path) -> Source:
+    """60,000 pictures of 100 classes, 3 x 32 x 32, each channel standardised. Source: Krizhevsky 2009."""
+    arrays = _torchvision("cifar100", "CIFAR100", root)
+    return _standardised("cifar100", *arrays, mean=CIFAR100_MEAN, std=CIFAR100_STD)
+
+
+def cifar10_100(root: Path) -> Source:
+    """CIFAR-10 as classes 0..9 and CIFAR-100 as 10..109, all standardised as CIFAR-10 is."""
+    first, second = cifar10(root), cifar100(root)
+    return first._replace(
+        name="cifar10_100",
+        inputs=np.concatenate([first.inputs, second.inputs]),
+        labels=np.concatenate([first.labels, second.labels + 10]),
+        is_test=np.concatenate([first.is_test, second.is_test]),
+    )
+
+
+DATASETS: dict[str, Callable[[Path], Source]] = {
+    "digits": digits,
+    "mnist": mnist,
+    "fashion_mnist": fashion_mnist,
+    "cifar10": cifar10,
+    "cifar100": cifar100,
+    "cifar10_100": cifar10_100,
+}
+BENCHMARKS: dict[str, Callable[..., Benchmark]] = {"split": split, "permuted": permuted, "rotated": rotated}
+
+
+def load(dataset: str, root: str | Path | None = None) -> Source:
+    """A data set from the folder `root`, else NAI_DATA, else ~/.cache/nai; downloaded there if absent."""
+    if dataset not in DATASETS:
+        raise ValueError(f"data set {dataset!r} is not known: {_hint(dataset, list(DATASETS))}")
+    folder = root or os.environ.get("NAI_DATA") or Path.home() / ".cache" / "nai"
+    return DATASETS[dataset](Path(folder).expanduser())
+
+
+def benchmark(name: str, **options: Any) -> Benchmark:
+    """A benchmark: `split`, `permuted` or `rotated` of a `dataset`, or what "module:attribute" makes."""
+    if ":" in name:
+        return _imported(name, options)
+    if name not in BENCHMARKS:
+        raise ValueError(
+            f'benchmark {name!r} is not known: {_hint(name, list(BENCHMARKS))}, or "module:attribute"'
+        )
+    builder = BENCHMARKS[name]
+    known = ["dataset", "root", *list(inspect.signature(builder).parameters)[1:]]
+    for option in options:
+        if option not in known:
+            raise ValueError(f"benchmark {name} has no option {option!r}: {_hint(option, known)}")
+    if "dataset" not in options:
+        raise ValueError(f"benchmark {name} needs the option dataset: choose one of {', '.join(DATASETS)}")
+    return builder(load(options.pop("dataset"), options.pop("root", None)), **options)
+
+
+def save(benchmark: Benchmark, folder: str | Path) -> Path:
+    """Write a benchmark to a folder, all or nothing; a folder that holds it already is left alone."""
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        for name, array in _arrays(benchmark).items():
+            np.save(work / f"{name}.npy", array, allow_pickle=False)
+        content = _described(benchmark)
+        (work / SAVED).write_text(
+            json.dumps({"content": content, "sha256": _seal(content)}), encoding="utf-8"
+        )
+        _publish(work, folder, benchmark)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return folder
+
+
+def open_saved(folder: str | Path) -> Benchmark:
+    """A saved benchmark, arrays mapped read-only from its files, so that processes share one copy in memory.
+
+    The description is checked against its own digest, each array against its described type and shape.
+    """
+    try:
+        saved = json.loads((Path(folder) / SAVED).read_text(encoding="utf-8"))
+        content = saved["content"]
+        if _seal(content) != saved["sha256"]:
+            raise ValueError(f"{SAVED} was changed")
+        arrays = {name: _mapped(Path(folder), name, form) for name, form in content["arrays"].items()}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{folder} holds no sound benchmark ({error}): delete it and save it again"
+        ) from error
+    indices = np.split(
+        arrays.pop("indices"), np.cumsum([n for task in content["tasks"] for n in task["sizes"]])[:-1]
+    )
+    tasks = tuple(
+        Task(task["name"], tuple(task["classes"]), *indices[3 * number : 3 * number + 3])
+        for number, task in enumerate(content["tasks"])
+    )
+    return Benchmark(
+        name=content["name"],
+        scenario=content["scenario"],
+        inputs=arrays["inputs"],
+        labels=arrays["labels"],
+        owners=arrays["owners"],
+        scale=arrays.get("scale"),
+        shift=arrays.get("shift"),
+        tasks=tasks,
+        outputs=content["outputs"],
+        digest=content["digest"],
+    )
+
+
+def _arrays(benchmark: Benchmark) -> dict[str, Array]:
+    named = {key: getattr(benchmark, key) for key in ("inputs", "labels", "owners", "scale", "shift")}
+    named["indices"] = np.concatenate([part for task in benchmark.tasks for part in task.splits])
+    return {key: array for key, array in named.items() if array is not None}
+
+
+def _described(benchmark: Benchmark) -> dict[str, Any]:
+    own = {key: getattr(benchmark, key) for key in ("name", "scenario", "outputs", "digest")}
+    tasks = [
+        {"name": task.name, "classes": list(task.classes), "sizes": [len(part) for part in task.splits]}
+        for task in benchmark.tasks
+    ]
+    forms = {key: [array.dtype.str, list(array.shape)] for key, array in _arrays(benchmark).items()}
+    return {**own, "tasks": tasks, "arrays": forms}
+
+
+def _seal(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _mapped(folder: Path, name: str, form: list[Any]) -> Array:
+    array = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+    if [array.dtype.str, list(array.shape)] != form:
+        raise ValueError(f"{name}.npy is {array.dtype.str} {list(array.shape)}, not {form[0]} {form[1]}")
+    return np.asarray(array)
+
+
+def _publish(work: Path, folder: Path, benchmark: Benchmark) -> None:
+    try:
+        work.rename(folder)
+    except OSError:
+        held = open_saved(folder)
+        if (held.digest, held.name) != (benchmark.digest, benchmark.name):
+            raise ValueError(
+                f"{folder} holds another benchmark, {held.name}: choose another folder"
+            ) from None
+
+
+def _hint(word: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(word, known, 1)
+    return (f"did you mean {near[0]!r}? " if near else "") + f"known are {', '.join(known)}"
+
+
+def _imported(name: str, options: dict[str, Any]) -> Benchmark:
+    module, _, attribute = name.partition(":")
+    try:
+        builder = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"benchmark {name!r} cannot be imported: {error}") from error
+    try:
+        inspect.signature(builder).bind(**options)
+    except TypeError as error:
+        raise ValueError(
+            f"benchmark {name!r} does not take the options {sorted(options)}: {error}"
+        ) from error
+    made = builder(**options)
+    if not isinstance(made, Benchmark):
+        kind = type(made).__name__
+        raise TypeError(f"benchmark {name!r} made a {kind}, but must return a Benchmark: see Benchmark.of")
+    return made
+
+
+@contextlib.contextmanager
+def _extra(dataset: str, package: str) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ImportError(f"the data set {dataset} needs {package}: pip install 'nai-sweep[data]'") from error
+
+
+def _unit(name: str, inputs: Array, labels: Array, is_test: Array) -> Source:
+    return Source(name, inputs, labels, is_test, scale=np.full(1, 1 / 255, np.float32))
+
+
+def _standardised(
+    name: str, inputs: Array, labels: Array, is_test: Array, *, mean: Sequence[float], std: Sequence[float]
+) -> Source:
+    center, spread = np.reshape(mean, (-1, 1, 1)), np.reshape(std, (-1, 1, 1))
+    scale, shift = (1 / (255 * spread)).astype(np.float32), (-center / spread).astype(np.float32)
+    return Source(name, inputs, labels, is_test, scale, shift)
+
+
+def _torchvision(dataset: str, kind: str, root: Path) -> tuple[Array, Array, Array]:
+    """inputs [samples, channels, height, width], labels and is_test, training samples first."""
+    with _extra(dataset, "torchvision"):
+        from torchvision import datasets
+    with _alone(dataset, root):
+        halves = [_half(dataset, getattr(datasets, kind), root, train) for train in (True, False)]
+    inputs = np.concatenate([np.asarray(half.data) for half in halves])
+    inputs = inputs[:, None] if inputs.ndim == 3 else inputs.transpose(0, 3, 1, 2)
+    labels = np.concatenate([np.asarray(half.targets, np.int64) for half in halves])
+    is_test = np.repeat([False, True], [len(half.data) for half in halves])
+    return np.ascontiguousarray(inputs), labels, is_test
+
+
+def _half(dataset: str, kind: Callable[..., Any], root: Path, train: bool) -> Any:
+    """Torchvision's training or test set, from files where they are there, else from its own download."""
+    problems = (OSError, RuntimeError, ValueError, EOFError, AssertionError)
+    with contextlib.suppress(*problems):
+        return kind(root, train=train, download=False)
+    try:
+        return kind(root, train=train, download=True)
+    except problems as error:
+        fetch = f"python -c \"from nai.datasets import load; load('{dataset}', root='FOLDER')\""
+        raise FileNotFoundError(
+            f"the data set {dataset} is not in {root.absolute()} and cannot be downloaded there ({error}): "
+            f"fetch it where there is a network, {fetch}, and give FOLDER as root or NAI_DATA"
+        ) from error
+
+
+@contextlib.contextmanager
+def _alone(dataset: str, root: Path) -> Iterator[None]:
+    """Hold the folder's lock, so that nobody else downloads, or reads what is half unpacked."""
+    with _extra(dataset, "filelock"):
+        from filelock import FileLock
+    with contextlib.suppress(OSError):  # reading, which comes next, says what is wrong
+        root.mkdir(parents=True, exist_ok=True)
+    if not os.access(root, os.W_OK):
+        yield
+        return
+    with FileLock(root / f".{dataset}.lock"):
+        yield
