@@ -1,0 +1,182 @@
+"""From record rows to arms (equal settings) and the crossings of orders and seeds that each arm has run."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Row = Mapping[str, Any]
+Order = tuple[int, ...]
+Seed = tuple[int, int]
+"""Seeds of the initial weights and of the data order."""
+Floats = NDArray[np.float64]
+Cell = tuple[Order, Seed]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """All runs that share their settings and differ in order and seeds alone."""
+
+    suggestion: str
+    method: str
+    settings: Mapping[str, Any]
+    label: str
+    cells: Mapping[Cell, Row]
+
+
+class Crossing(NamedTuple):
+    """The largest full crossing of orders and seeds on record, and how many of those asked for are not there.
+
+    `matrices` are [orders, seeds, tasks + 1, tasks].
+    """
+
+    orders: tuple[Order, ...]
+    seeds: tuple[Seed, ...]
+    matrices: Floats
+    missing: int
+    failed: int
+
+
+def arms(rows: Iterable[Row]) -> tuple[Arm, ...]:
+    """One arm for each suggestion in `rows`, sorted by suggestion, with labels that tell the arms apart."""
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: str(row["fingerprint"])):
+        groups[row["suggestion"]].append(row)
+    settings = {suggestion: json.loads(group[0]["settings"]) for suggestion, group in groups.items()}
+    labels = _labels(settings)
+    return tuple(
+        Arm(
+            suggestion,
+            group[0]["method"],
+            settings[suggestion],
+            labels[suggestion],
+            {cell(row): row for row in group},
+        )
+        for suggestion, group in sorted(groups.items())
+    )
+
+
+def cell(row: Row) -> Cell:
+    """Order and seeds of a row."""
+    order = tuple(int(task) for task in row["order"])
+    return order, (int(row["seed_init"]), int(row["seed_data"]))
+
+
+def accuracy(row: Row | None, split: str) -> Floats | None:
+    """Accuracy matrix [tasks + 1, tasks] of a row on `split`, "valid" or "test"; None when there is none."""
+    if row is None or row["error"] is not None or row[split] is None:
+        return None
+    matrix = np.asarray([list(line) for line in row[split]], dtype=np.float64)
+    return matrix if np.isfinite(matrix).all() else None
+
+
+def failed(row: Row | None, split: str) -> bool:
+    """Whether a row is on record that ended in an error or in accuracies on `split` that are no numbers."""
+    if row is None or row["error"] is not None:
+        return row is not None
+    return row[split] is not None and accuracy(row, split) is None
+
+
+def crossing(arm: Arm, orders: Sequence[Order], seeds: Sequence[Seed], split: str = "test") -> Crossing:
+    """The largest full crossing of these orders and seeds that `arm` has on record."""
+    return shared_crossing((arm,), orders, seeds, split=split)[0]
+
+
+def shared_crossing(
+    group: Sequence[Arm], orders: Sequence[Order], seeds: Sequence[Seed], *, split: str = "test"
+) -> tuple[Crossing, ...]:
+    """For each arm the crossing of the orders and seeds that all arms of the group have on record."""
+    grids = [_grid(arm, orders, seeds, split) for arm in group]
+    have = np.array([[[found is not None for found in line] for line in grid] for grid in grids], dtype=bool)
+    picked = _largest(have.all(0).reshape(len(orders), len(seeds)))
+    kept_orders, kept_seeds = tuple(orders[o] for o in picked[0]), tuple(seeds[s] for s in picked[1])
+    crossings = []
+    for arm, grid, known in zip(group, grids, have, strict=True):
+        broken = sum(failed(arm.cells.get((order, seed)), split) for order in orders for seed in seeds)
+        matrices = np.array([[grid[o][s] for s in picked[1]] for o in picked[0]], dtype=np.float64)
+        crossings.append(Crossing(kept_orders, kept_seeds, matrices, int((~known).sum()) - broken, broken))
+    return tuple(crossings)
+
+
+def varied(group: Iterable[Arm]) -> dict[str, tuple[Any, ...]]:
+    """Settings (dotted names) that differ within the group, each with the values it takes, sorted."""
+    return _varied([arm.settings for arm in group])
+
+
+def setting(arm: Arm, name: str) -> Any:
+    """The value of a dotted setting of an arm, None where the arm has no such setting."""
+    return _flat(arm.settings).get(name)
+
+
+def numeric(values: Iterable[Any]) -> bool:
+    """Whether a setting takes numbers alone; switches are none."""
+    return all(type(value) in (int, float) for value in values)
+
+
+def _grid(arm: Arm, orders: Sequence[Order], seeds: Sequence[Seed], split: str) -> list[list[Floats | None]]:
+    return [[accuracy(arm.cells.get((order, seed)), split) for seed in seeds] for order in orders]
+
+
+def _largest(have: NDArray[np.bool_]) -> tuple[list[int], list[int]]:
+    """Orders and seeds of the largest full block of `have` [orders, seeds]; seeds join fullest first."""
+    ranked = np.argsort(-have.sum(0), kind="stable")
+    blocks = []
+    for count in range(1, len(ranked) + 1):
+        seeds = sorted(ranked[:count].tolist())
+        blocks.append((np.flatnonzero(have[:, seeds].all(1)).tolist(), seeds))
+    best = max(blocks, key=lambda block: (len(block[0]) * len(block[1]), len(block[1])), default=([], []))
+    return best if best[0] else ([], [])
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings under dotted names, lists as one value, leaving out digests and names."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{key}.")
+        elif key != "digest":
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def _varied(group: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
+    flats = [_flat(settings) for settings in group]
+    values: dict[str, dict[str, Any]] = defaultdict(dict)
+    for flat in flats:
+        for name, value in flat.items():
+            values[name][json.dumps(value)] = value
+    several = {name: found for name, found in values.items() if len(found) > 1}
+    return {name: tuple(sorted(found.values(), key=_sortable)) for name, found in sorted(several.items())}
+
+
+def _sortable(value: Any) -> tuple[bool, float, str]:
+    number = isinstance(value, int | float)
+    return not number, float(value) if number else 0.0, json.dumps(value)
+
+
+def _labels(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """A short name for every suggestion: its method and the settings in which arms of that method differ."""
+    families: dict[str, list[str]] = defaultdict(list)
+    for suggestion, chosen in settings.items():
+        families[chosen["method"]["name"]].append(suggestion)
+    labels = {}
+    for method, members in families.items():
+        searched = _varied([settings[member] for member in members])
+        names = sorted(searched, key=lambda name: not numeric(searched[name]))  # numbers first, then words
+        for member in members:
+            flat = _flat(settings[member])
+            labels[member] = " ".join([method, *(_said(name, flat[name]) for name in names if name in flat)])
+    twice = {label for label in labels.values() if list(labels.values()).count(label) > 1}
+    return {key: f"{label} ({key[:4]})" if label in twice else label for key, label in labels.items()}
+
+
+def _said(name: str, value: Any) -> str:
+    """A setting as people say it: words alone, numbers and switches with their name."""
+    if isinstance(value, str):
+        return value
+    short = name.rpartition(".")[2]
+    return f"{short}={value:.3g}" if isinstance(value, float) else f"{short}={json.dumps(value)}"
