@@ -57,7 +57,7 @@ def remove(folder: Path, names: set[str]) -> None:
 def listed(folder: Path) -> list[str]:
     """Sorted names of all in the folder but drafts; none for a folder that does not exist."""
     try:
-        names = os.listdir(folder)
+        names = [path.name for path in folder.iterdir()]
     except FileNotFoundError:
         return []
     return sorted(name for name in names if not _DRAFT.fullmatch(name))
@@ -110,7 +110,7 @@ def _save(data: bytes, path: Path, publish: Callable[[Path, Path], None]) -> Non
 
 
 def _write(draft: Path, data: bytes) -> None:
-    with open(draft, "xb") as file:
+    with draft.open("xb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
@@ -127,7 +127,7 @@ def _claim(draft: Path, part: Path) -> None:
     except OSError:
         if part.exists():
             raise
-        os.rename(draft, part)  # Some shared disks have no hard links.
+        draft.rename(part)  # Some shared disks have no hard links.
 
 
 def _sync(folder: Path) -> None:

@@ -7,6 +7,7 @@ collapses, and a fault costs at most the bundle in flight.
 import io
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 from sweep import parts
 
 Row = dict[str, Any]
+Bundles = Mapping[str, Sequence[Row]]  # part name -> its rows
 
 VERSION = "1"
 CIRCUMSTANCE = frozenset({"seconds", "device", "width", "versions", "finished"})
@@ -26,18 +28,11 @@ def _series(of: pa.DataType) -> pa.DataType:
     return pa.list_(pa.field("element", of, nullable=False))
 
 
-_MATRIX = _series(_series(pa.float32()))
+_NAMES = ("fingerprint", "suggestion", "settings", "benchmark", "scenario", "model", "method")
 _REQUIRED = {
-    "fingerprint": pa.string(),
-    "suggestion": pa.string(),
-    "settings": pa.string(),
-    "benchmark": pa.string(),
-    "scenario": pa.string(),
-    "model": pa.string(),
-    "method": pa.string(),
+    **dict.fromkeys(_NAMES, pa.string()),
     "order": _series(pa.int16()),
-    "seed_init": pa.int64(),
-    "seed_data": pa.int64(),
+    **dict.fromkeys(("seed_init", "seed_data"), pa.int64()),
     "seconds": pa.float64(),
     "device": pa.string(),
     "width": pa.int32(),
@@ -45,8 +40,7 @@ _REQUIRED = {
     "finished": pa.float64(),
 }
 _OPTIONAL = {
-    "valid": _MATRIX,
-    "test": _MATRIX,
+    **dict.fromkeys(("valid", "test"), _series(_series(pa.float32()))),
     "effective_strength": _series(pa.float32()),
     "error": pa.string(),
 }
@@ -141,7 +135,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
         self.records = Records((), (), ())
-        self._parts: dict[str, Sequence[Row]] = {}
+        self._parts: Bundles = {}
 
     def refresh(self) -> tuple[Row, ...]:
         """Read what came since the last call; returns the rows that are new or have another result now.
@@ -159,22 +153,17 @@ def _is_news(row: Row, before: Row | None) -> bool:
     return before is None or (row is not before and _result(row) != _result(before))
 
 
-def _scan(
-    folder: Path, seen: Mapping[str, Sequence[Row]]
-) -> tuple[dict[str, Sequence[Row]], tuple[Problem, ...]]:
+def _scan(folder: Path, seen: Bundles) -> tuple[Bundles, tuple[Problem, ...]]:
     """Rows of every sound part by its name, and the other files; parts seen before are not read again."""
-    for wait in (0.0, 0.1, 0.5, 2.0):
-        time.sleep(wait)
+    for wait in (0.1, 0.5, 2.0):
         try:
             return _scan_once(folder, seen)
         except FileNotFoundError:
-            continue  # Another process merged the parts meanwhile: its part is in the next listing.
+            time.sleep(wait)  # Another process merged the parts meanwhile: its part is in the next listing.
     return _scan_once(folder, seen)
 
 
-def _scan_once(
-    folder: Path, seen: Mapping[str, Sequence[Row]]
-) -> tuple[dict[str, Sequence[Row]], tuple[Problem, ...]]:
+def _scan_once(folder: Path, seen: Bundles) -> tuple[Bundles, tuple[Problem, ...]]:
     found: dict[str, Sequence[Row]] = {}
     problems: list[Problem] = []
     for name in parts.listed(folder):
@@ -249,6 +238,11 @@ def _checked(rows: Iterable[Row]) -> list[Row]:
             )
         if empty := [name for name in _REQUIRED if row[name] is None]:
             raise ValueError(f"row {row['fingerprint']} has no {empty}; only {list(_OPTIONAL)} may be empty")
+        whole = (row["seed_init"], row["seed_data"], row["width"], *row["order"])
+        if odd := [number for number in whole if not isinstance(number, Integral)]:  # Arrow would cut them.
+            raise ValueError(
+                f"row {row['fingerprint']} has {odd}; its order, seeds and width are whole numbers"
+            )
     return rows
 
 
