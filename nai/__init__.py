@@ -1,0 +1,42 @@
+"""Continual learning with neuron activation importance: methods as pure functions, task orders as a tree.
+
+Everything is imported when it is first asked for, so that orders and metrics cost no torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nai.learn import Lesson, World, begin, learn
+    from nai.methods import METHODS, Ewc, Finetune, Joint, Mas, Method, Nai, Si
+    from nai.models import MODELS, ConvNet, Mlp, Network, ResNet18
+    from nai.orders import Order
+    from nai.seeds import Seeds
+    from nai.tasks import Benchmark, Task
+    from nai.training import Training
+    from nai.tree import grow
+    from nai.trial import Named, Outcome, Trial, run, run_many
+
+HOMES = {
+    "nai.learn": ("Lesson", "World", "begin", "learn"),
+    "nai.methods": ("METHODS", "Ewc", "Finetune", "Joint", "Mas", "Method", "Nai", "Si"),
+    "nai.models": ("MODELS", "ConvNet", "Mlp", "Network", "ResNet18"),
+    "nai.orders": ("Order",),
+    "nai.seeds": ("Seeds",),
+    "nai.tasks": ("Benchmark", "Task"),
+    "nai.training": ("Training",),
+    "nai.tree": ("grow",),
+    "nai.trial": ("Named", "Outcome", "Trial", "run", "run_many"),
+}
+__all__ = sorted(name for names in HOMES.values() for name in names)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(module), name)
+    raise AttributeError(f"nai has no {name!r}: it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,120 @@
+"""Per-sample gradients, squared (Fisher information) or in size (MAS), summed over a task.
+
+Two ways to the same numbers: exact algebra for nets of linear layers (a sample's weight gradient is an outer
+product, so its square is the outer product of squares) and `vmap` of `grad` for all others.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.func import grad, vmap
+
+from nai.models import Network, Params
+from nai.tasks import Batch, Rows, Samples, gather
+
+CHUNK = 256
+"""Samples of one pass through linear layers."""
+CHUNK_VMAP = 32
+"""Samples of one vmapped pass: each carries a gradient of the whole net."""
+
+Score = Callable[[Tensor, Batch], tuple[Tensor, Tensor]]
+"""logits [batch, outputs], batch -> what to differentiate [batch], and the weight of each sample's term [batch]."""
+Power = Callable[[Tensor], Tensor]
+
+
+def square(x: Tensor) -> Tensor:
+    """For the Fisher information."""
+    return x * x
+
+
+def size(x: Tensor) -> Tensor:
+    """For memory aware synapses."""
+    return x.abs()
+
+
+def per_sample(
+    net: Network,
+    params: Params,
+    rows: Rows,
+    source: Samples,
+    *,
+    score: Score,
+    power: Power,
+    labels: Tensor | None = None,
+) -> Params:
+    """Sum over rows of weight x power(gradient of the sample's score), the shape of each parameter.
+
+    rows: weights that sum to 1 give a mean over samples. labels: [rows], in place of the data's.
+    """
+    way, chunk = (_by_algebra, CHUNK) if net.dense else (_by_vmap, CHUNK_VMAP)
+    total: Params = {}
+    for at in range(0, rows.indices.shape[0], chunk):
+        batch = gather(source, Rows(rows.indices[at : at + chunk], rows.weights[at : at + chunk]))
+        batch = batch if labels is None else batch._replace(labels=labels[at : at + chunk])
+        part = way(net, params, batch, score, power)
+        total = {k: total[k] + v for k, v in part.items()} if total else part
+    return total
+
+
+def _by_algebra(net: Network, params: Params, batch: Batch, score: Score, power: Power) -> Params:
+    layers = (*net.hidden, net.head)
+    taps = [batch.inputs.new_zeros(batch.inputs.shape[0], layer.units) for layer in layers]
+
+    def value(taps: list[Tensor]) -> tuple[Tensor, tuple[Tensor, tuple[Tensor, ...]]]:
+        trace = net.trace(params, batch.inputs, taps=taps)
+        scores, weights = score(trace.logits, batch)
+        return scores.sum(), (weights, trace.inputs)
+
+    gradients, (weights, inputs) = grad(value, has_aux=True)(taps)
+    total = {}
+    for layer, out, read in zip(layers, gradients, inputs, strict=True):
+        weight, bias = layer.parameters
+        scaled = power(out) * (weights * batch.weights)[:, None]
+        total[weight], total[bias] = scaled.mT @ power(read), scaled.sum(0)
+    return total
+
+
+def _by_vmap(net: Network, params: Params, batch: Batch, score: Score, power: Power) -> Params:
+    def value(p: Params, one: Batch) -> tuple[Tensor, Tensor]:
+        single = Batch(*(x[None] for x in one))
+        scores, weights = score(net.trace(p, single.inputs).logits, single)
+        return scores[0], weights[0]
+
+    gradients, weights = vmap(grad(value, has_aux=True), in_dims=(None, 0))(params, batch)
+    factor = weights * batch.weights
+    return {
+        k: (power(g) * factor.view(-1, *[1] * (g.ndim - 1))).sum(0) for k, g in gradients.items()
+    }
+
+
+def likelihood(mask: Callable[[Batch], Tensor]) -> Score:
+    """Log-likelihood of the batch's labels within the outputs in use; weight 1."""
+
+    def score(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        logp = logits.masked_fill(~mask(batch), -torch.inf).log_softmax(1)
+        return logp.gather(1, batch.labels[:, None])[:, 0], torch.ones_like(batch.weights)
+
+    return score
+
+
+def expected_likelihood(label: Tensor, mask: Callable[[Batch], Tensor]) -> Score:
+    """Log-likelihood of one label [] for every sample; weight: the net's own probability of it."""
+
+    def score(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        allowed = mask(batch).gather(1, label.expand(batch.labels.shape)[:, None])[:, 0]
+        logp = logits.masked_fill(~mask(batch), -torch.inf).log_softmax(1)
+        own = logp.gather(1, label.expand(batch.labels.shape)[:, None])[:, 0]
+        own = torch.where(allowed, own, 0.0)
+        return own, torch.where(allowed, own.detach().exp(), 0.0)
+
+    return score
+
+
+def output_norm(mask: Callable[[Batch], Tensor]) -> Score:
+    """Squared length of the logits in use; weight 1."""
+
+    def score(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        return logits.masked_fill(~mask(batch), 0.0).square().sum(1), torch.ones_like(batch.weights)
+
+    return score

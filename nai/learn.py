@@ -1,0 +1,263 @@
+"""The only training loop: a lesson and a task in, the next lesson out."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nai.methods.base import Context, Memory, Method, overrides
+from nai.models import Network, Params
+from nai.optimise import Adam, fresh
+from nai.seeds import Chance, Seeds, generator
+from nai.stack import chosen, each, flat, stackable, stacked, views
+from nai.tasks import Batch, Rows, Samples, gather
+from nai.training import Training
+
+
+class World(NamedTuple):
+    """What all lessons share: the network's structure and the benchmark's data on one device."""
+
+    net: Network
+    source: Samples
+    train: tuple[Tensor, ...]  # indices of each task's samples, by home index
+    valid: tuple[Tensor, ...]
+    test: tuple[Tensor, ...]
+    heads: Tensor  # [tasks, outputs] bool: the outputs of each task's classes
+    scenario: str
+
+    @property
+    def device(self) -> torch.device:
+        """Where everything lies."""
+        return self.heads.device
+
+    @property
+    def widest(self) -> int:
+        """Most outputs in use for one sample."""
+        return int(self.heads.sum(1).max()) if self.scenario == "task" else self.heads.shape[1]
+
+    def in_use(self, done: Sequence[int]) -> Tensor:
+        """Outputs in use for a sample of each task once the given tasks were met, [tasks, outputs] bool.
+
+        task: the sample's own head. class: every class met so far (all, before the first task).
+        domain: all outputs.
+        """
+        if self.scenario == "task":
+            return self.heads
+        if self.scenario == "domain" or not done:
+            return torch.ones_like(self.heads)
+        return self.heads[list(done)].any(0).expand_as(self.heads)
+
+
+class Lesson(NamedTuple):
+    """Where a run stands after some tasks; also its checkpoint. Tensors only."""
+
+    done: tuple[int, ...]
+    params: Params
+    memory: Memory
+    optimizer: Params  # Adam's `mean`, `square` [numbers] and `step` []
+
+    @property
+    def finite(self) -> bool:
+        """False once training has diverged."""
+        return all(bool(v.isfinite().all()) for v in self.params.values())
+
+
+def begin(world: World, method: Method, seeds: Seeds) -> Lesson:
+    """The lesson before the first task."""
+    net = world.net
+    params = {k: net.draw(k, generator(seeds.init, "weights", k)).to(world.device) for k in net.shapes()}
+    params, memory = method.start(net, params, world.heads, generator(seeds.init, "start"))
+    buffer = flat({k: v.shape for k, v in params.items()}, 1, world.device)
+    return Lesson((), params, memory, {k: v[0] for k, v in fresh(buffer).items()})
+
+
+def learn(
+    lessons: Sequence[Lesson],
+    tasks: Sequence[int],
+    world: World,
+    method: Method,
+    *,
+    training: Training,
+    seeds: Sequence[Seeds],
+) -> list[Lesson]:
+    """Lessons, each one task further; every lesson's bits are those it would get alone.
+
+    lessons: of one shape, each with its own history, next task and seeds.
+    """
+    together = [Pupil(*p) for p in zip(lessons, tasks, seeds, strict=True)]
+    if stackable(world.net, world.device):
+        return _Class(together, world, method, training, many=True).taught()
+    return [_Class([p], world, method, training, many=False).taught()[0] for p in together]
+
+
+class Pupil(NamedTuple):
+    """A lesson and what it learns next."""
+
+    lesson: Lesson
+    task: int
+    seeds: Seeds
+
+    @property
+    def depth(self) -> int:
+        """Tasks learnt before."""
+        return len(self.lesson.done)
+
+
+def pad(indices: Tensor, size: int, batch: int | None = None) -> Rows:
+    """Indices filled up to a size; weights sum to 1 over all rows, or over each batch that has any."""
+    live = (torch.arange(size, device=indices.device) < len(indices)).float().view(-1, batch or size)
+    weights = live / live.sum(1, keepdim=True).clamp(min=1)
+    return Rows(F.pad(indices, (0, size - len(indices))), weights.view(-1))
+
+
+def padded(parts: Sequence[Tensor], multiple: int = 32) -> int:
+    """Rows of the largest part, up to a multiple of 32, so that every lesson starts on a whole vector."""
+    return -(-max(map(len, parts)) // multiple) * multiple
+
+
+class _Class:
+    """Lessons learning together: the working state of one call of `learn`.
+
+    many: values carry a leading axis, one place a lesson; else there is one lesson and no such axis.
+    """
+
+    def __init__(
+        self, pupils: Sequence[Pupil], world: World, method: Method, training: Training, *, many: bool
+    ) -> None:
+        self.pupils, self.world, self.method, self.training, self.many = pupils, world, method, training, many
+        first = pupils[0].lesson
+        shapes = {k: v.shape for k, v in first.params.items()}
+        buffer, twin = (flat(shapes, len(pupils), world.device) for _ in range(2))
+        self.params, self.slots = (views(b if many else b[0], shapes) for b in (buffer, twin))
+        self._put(self._together([p.lesson.params for p in pupils]))
+        # autograd's leaves share the buffer's storage, so that they see every step
+        self.leaves = {k: v.detach().requires_grad_() for k, v in self.params.items()}
+        self.memory = self._together([p.lesson.memory for p in pupils])
+        self.heads = torch.stack([world.in_use((*p.lesson.done, p.task)) for p in pupils])
+        self.pools = [method.pool(p.lesson.done, p.task) for p in pupils]
+        self.data = [torch.cat([world.train[t] for t in pool]) for pool in self.pools]
+        self.counts = [-(-len(d) // training.batch) for d in self.data]
+        self.state = self._moments(buffer, shapes)
+        self.optimizer = Adam(buffer, twin, self.state, training.rate)
+        self.chance = Chance([p.seeds for p in pupils], [p.depth for p in pupils], world.device)
+        self.context = self._context()
+
+    def taught(self) -> list[Lesson]:
+        """All epochs of the task, and the hooks around them."""
+        self._hook("before_task")
+        for epoch in range(self.training.epochs):
+            self.context = self.context._replace(epoch=epoch)
+            self._epoch()
+            self._hook("after_epoch")
+        if overrides(self.method, "after_task"):
+            largest = padded(self.world.train)  # a fact of the benchmark, not of the stack
+            whole = [pad(self.world.train[p.task], largest) for p in self.pupils]
+            self._hook("after_task", Rows(*(self._axis(v) for v in zip(*whole, strict=True))))
+        return [self._left(i, p) for i, p in enumerate(self.pupils)]
+
+    # ---------------------------------------------------------------- training
+    def _epoch(self) -> None:
+        size, most = self.training.batch, max(self.counts)
+        often = self.world.net.draws(size) | self.method.step_draws(self.world.net, size)
+        chances = self.chance.open(often, self.context.epoch)
+        plans = [pad(d[self._shuffle(p, len(d))], most * size, size) for p, d in zip(self.pupils, self.data, strict=True)]
+        plan = Rows(*(self._axis(v).unflatten(-1, (most, size)) for v in zip(*plans, strict=True)))
+        for step in range(most):
+            batch = gather(self.world.source, Rows(plan.indices[..., step, :], plan.weights[..., step, :]))
+            noise = self.context.noise | self._drawn(self.chance.draw(often, chances))
+            self._step(batch, self.context._replace(step=step, noise=noise))
+
+    def _shuffle(self, pupil: Pupil, count: int) -> Tensor:
+        chance = generator(pupil.seeds.data, pupil.depth, "batches", self.context.epoch)
+        return torch.randperm(count, generator=chance).to(self.world.device)
+
+    def _step(self, batch: Batch, context: Context) -> None:
+        live = [context.step < n for n in self.counts]
+        raw = self._gradients(batch, context)
+        ready = raw
+        if overrides(self.method, "adjust"):
+            ready = each(self.method.adjust, context, self.many)(raw, self.params, self.memory)
+        torch._foreach_copy_(list(self.slots.values()), [ready[k] for k in self.slots])
+        if not overrides(self.method, "after_step"):
+            self.optimizer.step(live)
+            return
+        before = {k: v.clone() for k, v in self.params.items()}
+        self.optimizer.step(live)
+        after = each(self.method.after_step, context, self.many)
+        params, memory = after(before, raw, self.params, self.memory)
+        if not all(live):
+            mask = torch.tensor(live, device=self.world.device)
+            params, memory = chosen(mask, params, self.params), chosen(mask, memory, self.memory)
+        self._put(params)
+        self.memory = memory
+
+    def _gradients(self, batch: Batch, context: Context) -> Params:
+        if overrides(self.method, "gradients"):
+            own = each(partial(self.method.gradients, self.world.net), context, self.many)
+            found: Params = own(self.params, batch, self.memory)
+            return found
+        # one ordinary backward pass of the summed losses: the bits of vmap(grad), in less time
+        losses = each(partial(self.method.loss, self.world.net), context, self.many)(
+            self.leaves, batch, self.memory
+        )
+        grads = torch.autograd.grad(losses.sum(), list(self.leaves.values()), materialize_grads=True)
+        return dict(zip(self.leaves, grads, strict=True))
+
+    def _hook(self, name: str, *rows: Rows) -> None:
+        if overrides(self.method, name):
+            hook = each(partial(getattr(self.method, name), self.world.net), self.context, self.many)
+            params, self.memory = hook(self.params, *rows, self.memory)
+            self._put(params)
+
+    # ---------------------------------------------------------------- setting up, handing over
+    def _context(self) -> Context:
+        once = self.method.task_draws(self.world.net, padded(self.world.train))
+        numbers = ([p.task for p in self.pupils], [p.depth for p in self.pupils], self.counts)
+        task, depth, steps = (torch.tensor(n, device=self.world.device) for n in numbers)
+        return Context(
+            task=task if self.many else task[0],
+            depth=depth if self.many else depth[0],
+            steps=steps if self.many else steps[0],
+            heads=self.heads if self.many else self.heads[0],
+            noise=self._drawn(self.chance.draw(once, self.chance.open(once))),
+            epoch=0,
+            epochs=self.training.epochs,
+            step=0,
+            rate=self.training.rate,
+            widest=self.world.widest,
+            source=self.world.source,
+        )
+
+    def _moments(self, buffer: Tensor, shapes: dict[str, torch.Size]) -> Params:
+        if self.training.optimizer == "fresh":
+            return fresh(buffer)
+        state = stacked([p.lesson.optimizer for p in self.pupils])
+        used = torch.stack([h[list(pool)].any(0) for h, pool in zip(self.heads, self.pools, strict=True)])
+        for moment in (state["mean"], state["square"]):  # an idle output must not move on old moments
+            named = views(moment, shapes)
+            for name in self.world.net.head.parameters:
+                named[name].mul_(used.view(*used.shape, *[1] * (named[name].ndim - 2)))
+        return state
+
+    def _axis(self, values: Sequence[Tensor]) -> Tensor:
+        return torch.stack(list(values)) if self.many else values[0]
+
+    def _together(self, values: Sequence[Params]) -> Params:
+        return stacked(values) if self.many else dict(values[0])
+
+    def _drawn(self, draws: dict[str, Tensor]) -> dict[str, Tensor]:
+        return draws if self.many else {k: v[0] for k, v in draws.items()}
+
+    def _put(self, params: Params) -> None:
+        if params is not self.params:
+            torch._foreach_copy_(list(self.params.values()), [params[k] for k in self.params])
+
+    def _left(self, index: int, pupil: Pupil) -> Lesson:
+        def own(values: Params, axis: bool) -> Params:
+            return {k: (v[index] if axis else v).clone() for k, v in values.items()}
+
+        done = (*pupil.lesson.done, pupil.task)
+        return Lesson(done, own(self.params, self.many), own(self.memory, self.many), own(self.state, True))

@@ -1,0 +1,88 @@
+"""The quadratic penalty that NAI, EWC, SI and MAS share: strength / 2 x sum of importance x (theta - anchor)^2.
+
+One convention for all of them, so that strengths compare (papers that leave out the 1/2 need twice their number).
+In memory: `importance.<parameter>` (broadcasts over the parameter's trailing axes) and `anchor.<parameter>`.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from nai.methods.base import Memory, Method
+from nai.models import Params
+
+
+def under(prefix: str, values: Params) -> Memory:
+    """Names put below a prefix."""
+    return {f"{prefix}.{k}": v for k, v in values.items()}
+
+
+def below(prefix: str, memory: Memory) -> Params:
+    """Values below a prefix, by their own names."""
+    return {k[len(prefix) + 1 :]: v for k, v in memory.items() if k.startswith(prefix + ".")}
+
+
+def unguarded(params: Params, names: Iterable[str]) -> Memory:
+    """Memory before the first task: no importance, anchors at the initial weights."""
+    names = list(names)
+    return under("importance", {k: torch.zeros_like(params[k]) for k in names}) | under(
+        "anchor", {k: params[k] for k in names}
+    )
+
+
+def shaped(importance: Tensor, value: Tensor) -> Tensor:
+    """Importance with trailing axes added until it broadcasts over the value."""
+    return importance.view(*importance.shape, *[1] * (value.ndim - importance.ndim))
+
+
+def pull(grads: Params, params: Params, memory: Memory, strength: float) -> Params:
+    """Gradients plus that of the penalty: strength x importance x (theta - anchor)."""
+    out = dict(grads)
+    for name, anchor in below("anchor", memory).items():
+        importance = shaped(memory[f"importance.{name}"], anchor)
+        # three roundings, never a fused one: a fused multiply-add rounds otherwise in vector and scalar code
+        out[name] = grads[name] + (params[name] - anchor) * (strength * importance)
+    return out
+
+
+def penalty(params: Params, memory: Memory, strength: float) -> Tensor:
+    """The penalty itself, []: for reports and tests; training uses its gradient, `pull`."""
+    parts = [
+        (shaped(memory[f"importance.{k}"], a) * (params[k] - a).square()).sum()
+        for k, a in below("anchor", memory).items()
+    ]
+    return strength / 2 * torch.stack(parts).sum()
+
+
+def mean_anchor(memory: Memory, new: Params, params: Params) -> Memory:
+    """Importances summed, anchors at the importance-weighted mean of the weights after each task.
+
+    By completing the square this equals one penalty a task, at the cost of one.
+    """
+    out: Memory = {}
+    for name, added in new.items():
+        anchor = memory[f"anchor.{name}"]
+        old, added = shaped(memory[f"importance.{name}"], anchor), shaped(added, anchor)
+        total = old + added
+        mean = (old * anchor + added * params[name]) / total
+        out[f"anchor.{name}"] = torch.where(total > 0, mean, params[name])
+        out[f"importance.{name}"] = memory[f"importance.{name}"] + new[name]
+    return out
+
+
+def mean_importance(memory: Memory) -> Tensor:
+    """Mean importance over all guarded numbers, []; times strength it is the effective strength."""
+    anchors = below("anchor", memory)
+    total = torch.stack(
+        [shaped(memory[f"importance.{k}"], a).expand(a.shape).sum() for k, a in anchors.items()]
+    ).sum()
+    return total / sum(a.numel() for a in anchors.values())
+
+
+def effective_strength(method: Method, memory: Memory) -> float | None:
+    """Strength x mean importance: what the penalty weighs, whatever the scale of the importances."""
+    strength = getattr(method, "strength", None)
+    if strength is None or not any(k.startswith("importance.") for k in memory):
+        return None
+    return float(strength) * mean_importance(memory).item()

@@ -1,0 +1,147 @@
+"""What a continual-learning method may decide: a frozen dataclass of hyperparameters with pure hooks."""
+
+from abc import ABC
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.func import grad
+
+from nai.models import Network, Params
+from nai.seeds import Draw
+from nai.tasks import Batch, Rows, Samples
+
+Memory = dict[str, Tensor]
+
+
+class Context(NamedTuple):
+    """What a hook may know beside weights and data.
+
+    The first five differ between the lessons of a stack, the rest is the same for all.
+    """
+
+    task: Tensor  # [] home index
+    depth: Tensor  # [] tasks learnt before this one
+    steps: Tensor  # [] steps of an epoch
+    heads: Tensor  # [tasks, outputs] bool: the outputs in use for a sample of each task
+    noise: dict[str, Tensor]  # every draw that was asked for
+    epoch: int
+    epochs: int
+    step: int
+    rate: float
+    widest: int  # most outputs in use for one sample, over all tasks of the benchmark
+    source: Samples
+
+
+STACKED = ("task", "depth", "steps", "heads", "noise")
+
+
+class Method(ABC):  # noqa: B024  (every hook has a default: finetuning)
+    """A method is a value: its fields are its hyperparameters, its hooks are pure functions of tensors.
+
+    Hooks see one lesson; `learn` maps them over a stack. What a method must remember goes into `memory`,
+    a flat dict of tensors; what it must draw is asked for in `step_draws` and `task_draws` and arrives in
+    `context.noise`. Every hook's default is finetuning.
+    """
+
+    def step_draws(self, net: Network, batch: int) -> dict[str, Draw]:
+        """Draws for every training step."""
+        return {}
+
+    def task_draws(self, net: Network, rows: int) -> dict[str, Draw]:
+        """Draws made once a task; rows: padded size of a task's training data."""
+        return {}
+
+    def pool(self, done: Sequence[int], task: int) -> tuple[int, ...]:
+        """Home indices of the tasks whose training data are used."""
+        return (task,)
+
+    def node(self, done: Sequence[int]) -> tuple[int, ...]:
+        """What of the tasks learnt so far decides the lesson: prefixes with the same node are learnt once."""
+        return tuple(done)
+
+    def start(
+        self, net: Network, params: Params, heads: Tensor, chance: torch.Generator
+    ) -> tuple[Params, Memory]:
+        """Parameters (perhaps more than the net's) and memory before the first task."""
+        return params, {}
+
+    def before_task(
+        self, net: Network, params: Params, memory: Memory, context: Context
+    ) -> tuple[Params, Memory]:
+        """Changes before a task, such as re-drawn weights."""
+        return params, memory
+
+    def predict(self, net: Network, params: Params, batch: Batch, memory: Memory, context: Context) -> Tensor:
+        """Logits [batch, outputs] for evaluation."""
+        return net.trace(params, batch.inputs).logits
+
+    def loss(self, net: Network, params: Params, batch: Batch, memory: Memory, context: Context) -> Tensor:
+        """What depends on data, [] (batch weights sum to 1)."""
+        return cross_entropy(net.trace(params, batch.inputs, context.noise).logits, batch, context)
+
+    def gradients(
+        self, net: Network, params: Params, batch: Batch, memory: Memory, context: Context
+    ) -> Params:
+        """Gradient of the loss; replace it for projections that need more than one."""
+        return grad(lambda p: self.loss(net, p, batch, memory, context))(params)
+
+    def adjust(self, grads: Params, params: Params, memory: Memory, context: Context) -> Params:
+        """Adds what does not depend on data (a quadratic penalty, a mask) to the gradient, without autograd."""
+        return grads
+
+    def after_step(
+        self, before: Params, grads: Params, params: Params, memory: Memory, context: Context
+    ) -> tuple[Params, Memory]:
+        """Changes after an optimiser step; grads are those of the loss, before `adjust`."""
+        return params, memory
+
+    def after_epoch(
+        self, net: Network, params: Params, memory: Memory, context: Context
+    ) -> tuple[Params, Memory]:
+        """Changes after an epoch, such as a proximal step."""
+        return params, memory
+
+    def after_task(
+        self, net: Network, params: Params, rows: Rows, memory: Memory, context: Context
+    ) -> tuple[Params, Memory]:
+        """What the task leaves in memory; rows are its training data, weights summing to 1."""
+        return params, memory
+
+
+def overrides(method: Method, hook: str) -> bool:
+    """Whether the method has its own version of a hook (else it costs nothing)."""
+    return getattr(type(method), hook) is not getattr(Method, hook)
+
+
+def mask_of(batch: Batch, context: Context) -> Tensor:
+    """Outputs in use for each sample, [batch, outputs] bool: its own task's head."""
+    return context.heads[batch.tasks]
+
+
+def cross_entropy(logits: Tensor, batch: Batch, context: Context) -> Tensor:
+    """Weighted cross-entropy within each sample's head, []."""
+    # written out: F.cross_entropy is decomposed in Python under vmap
+    logits = logits.masked_fill(~mask_of(batch, context), -torch.inf)
+    own = logits.gather(1, batch.labels[:, None])[:, 0]
+    return ((logits.logsumexp(1) - own) * batch.weights).sum()
+
+
+def positive(**values: float) -> None:
+    """Checks hyperparameters that must not be negative."""
+    for name, value in values.items():
+        if not 0 <= value < float("inf"):
+            raise ValueError(f"{name} {value} must be a finite number of at least 0")
+
+
+def within(value: float, low: float, high: float, name: str) -> None:
+    """Checks a hyperparameter with a range, ends included."""
+    if not low <= value <= high:
+        raise ValueError(f"{name} {value} must lie between {low} and {high}")
+
+
+def one_of(value: str, known: Sequence[str], name: str) -> None:
+    """Checks a hyperparameter that is a name."""
+    if value not in known:
+        raise ValueError(f"{name} {value!r} is unknown: known are {', '.join(known)}")

@@ -1,0 +1,82 @@
+"""Elastic weight consolidation."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nai.importance.gradients import CHUNK, Score, expected_likelihood, likelihood, per_sample, square
+from nai.methods.anchored import mean_anchor, pull, unguarded
+from nai.methods.base import Batch, Context, Memory, Method, mask_of, one_of, positive
+from nai.models import Network, Params
+from nai.seeds import Draw
+from nai.tasks import Rows, gather
+
+LABELS = ("exact", "true", "sample")
+
+
+@dataclass(frozen=True)
+class Ewc(Method):
+    """One Fisher-weighted quadratic penalty per task, kept exactly in two buffers.
+
+    strength: of strength / 2 x sum over tasks of F (theta - theta*)^2.
+    labels: whose likelihood the Fisher information takes: every label weighted by the net's own
+    probability (exact), the data's (true, the empirical Fisher), or one sampled from the net (sample).
+    Source: Kirkpatrick et al. 2017, eq. 3; F by per-sample gradients, mean over the task's training data.
+    """
+
+    strength: float = 100.0
+    labels: str = "exact"
+
+    def __post_init__(self) -> None:
+        positive(strength=self.strength)
+        one_of(self.labels, LABELS, "labels")
+
+    def task_draws(self, net: Network, rows: int) -> dict[str, Draw]:
+        if self.labels != "sample":
+            return {}
+        # one uniform number a row; a chunk of rows finds its own by position
+        return {"labels": lambda chance: torch.rand(rows, generator=chance)}
+
+    def start(
+        self, net: Network, params: Params, heads: Tensor, chance: torch.Generator
+    ) -> tuple[Params, Memory]:
+        return params, unguarded(params, net.shapes())
+
+    def adjust(self, grads: Params, params: Params, memory: Memory, context: Context) -> Params:
+        return pull(grads, params, memory, self.strength)
+
+    def after_task(
+        self, net: Network, params: Params, rows: Rows, memory: Memory, context: Context
+    ) -> tuple[Params, Memory]:
+        return params, mean_anchor(memory, fisher(net, params, rows, context, self.labels), params)
+
+
+def fisher(net: Network, params: Params, rows: Rows, context: Context, labels: str) -> Params:
+    """Diagonal of the Fisher information over the rows, the shape of each parameter."""
+
+    def summed(score: Score, given: Tensor | None = None) -> Params:
+        return per_sample(net, params, rows, context.source, score=score, power=square, labels=given)
+
+    def mask(batch: Batch) -> Tensor:
+        return mask_of(batch, context)
+
+    if labels == "true":
+        return summed(likelihood(mask))
+    if labels == "sample":
+        return summed(likelihood(mask), sampled_labels(net, params, rows, context))
+    used = context.heads[context.task[None]][0].int().argsort(descending=True, stable=True)
+    parts = [summed(expected_likelihood(used[c], mask)) for c in range(context.widest)]
+    return {k: torch.stack([p[k] for p in parts]).sum(0) for k in parts[0]}
+
+
+def sampled_labels(net: Network, params: Params, rows: Rows, context: Context) -> Tensor:
+    """A label for each row, drawn from the net's own prediction within the head, [rows]."""
+    drawn = []
+    for at in range(0, rows.indices.shape[0], CHUNK):
+        batch = gather(context.source, Rows(rows.indices[at : at + CHUNK], rows.weights[at : at + CHUNK]))
+        logits = net.trace(params, batch.inputs).logits.masked_fill(~mask_of(batch, context), -torch.inf)
+        reached = logits.softmax(1).cumsum(1)
+        chance = context.noise["labels"][at : at + CHUNK, None]
+        drawn.append((reached <= chance * reached[:, -1:]).sum(1))
+    return torch.cat(drawn)

@@ -1,0 +1,45 @@
+"""Memory aware synapses."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nai.importance.gradients import output_norm, per_sample, size
+from nai.methods.anchored import pull, under, unguarded
+from nai.methods.base import Batch, Context, Memory, Method, mask_of, positive
+from nai.models import Network, Params
+from nai.tasks import Rows
+
+
+@dataclass(frozen=True)
+class Mas(Method):
+    """Importance is how much a weight changes the squared length of the outputs; it needs no labels.
+
+    strength: of strength / 2 x sum of Omega (theta - theta*)^2, so twice the paper's lambda.
+    Source: Aljundi et al. 2018, eq. 4: mean over samples of the size of each sample's own gradient,
+    summed over tasks.
+    """
+
+    strength: float = 2.0
+
+    def __post_init__(self) -> None:
+        positive(strength=self.strength)
+
+    def start(
+        self, net: Network, params: Params, heads: Tensor, chance: torch.Generator
+    ) -> tuple[Params, Memory]:
+        return params, unguarded(params, net.shapes())
+
+    def adjust(self, grads: Params, params: Params, memory: Memory, context: Context) -> Params:
+        return pull(grads, params, memory, self.strength)
+
+    def after_task(
+        self, net: Network, params: Params, rows: Rows, memory: Memory, context: Context
+    ) -> tuple[Params, Memory]:
+        def mask(batch: Batch) -> Tensor:
+            return mask_of(batch, context)
+
+        new = per_sample(net, params, rows, context.source, score=output_norm(mask), power=size)
+        summed = {k: memory[f"importance.{k}"] + v for k, v in new.items()}
+        return params, under("importance", summed) | under("anchor", {k: params[k] for k in new})

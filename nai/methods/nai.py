@@ -1,0 +1,228 @@
+"""Neuron activation importance: the method this package is named after, with every choice the paper leaves open."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nai.importance.activation import POOLINGS, STATISTICS, activation_statistics, shuffled
+from nai.methods.anchored import below, mean_anchor, pull, shaped, under
+from nai.methods.base import Context, Memory, Method, one_of, positive, within
+from nai.methods.redraw import redraws
+from nai.models import Layer, Network, Params
+from nai.normalise import NORMALISERS, matched, normalised
+from nai.seeds import Draw
+from nai.tasks import Rows
+
+ACCUMULATIONS = ("sum", "max", "decayed", "average")
+ANCHORS = ("last", "weighted_mean")
+ENDS = {"max": torch.maximum, "min": torch.minimum, "mean": lambda a, b: (a + b) / 2}
+GROUPS = ("incoming", "incoming_no_bias", *(f"incoming_outgoing_{end}" for end in ENDS))
+PENALTIES = ("squared_l2", "group_l2")
+RESETS = ("none", "all", "unimportant", "unimportant+zero_outgoing")
+SOURCES = ("activation", "random")
+
+
+@dataclass(frozen=True)
+class Nai(Method):
+    """Neurons that speak much and steadily keep their incoming weights; the head is free.
+
+    strength: of strength / 2 x sum over neurons of Omega ||theta - theta*||^2, so twice the paper's alpha.
+    normalization: how mean activations become importances (see `nai.normalise`); eps: its denominator's.
+    activation_stat: mean, or mean_abs for activations that may be negative. pooling: of convolutions' maps.
+    accumulation: Omega over tasks: sum, max, decayed (eta x old + new), average.
+    anchor: weights after the last task, or their importance-weighted mean (one penalty a task; sum only).
+    group: which weights share a neuron's importance; incoming_outgoing joins the two ends of a weight.
+    penalty: squared_l2 (the paper's), or group_l2 by one proximal step an epoch, which also shrinks
+    neurons without importance by `sparsity`. reset: weights drawn anew before every later task: all, or the
+    incoming ones of the share rho of least important neurons, with their outgoing weights zeroed if asked.
+    importance_source: activation, or random (the same importances on shuffled neurons: a control).
+    match_scale: divide the net's importances by their mean, so that strengths compare.
+
+    Source: Kim & Lee 2021, eqs. 1 to 4; group_l2 and zero_outgoing: Jung et al. 2020 (AGS-CL), section 3.
+    Deviations: eps in the denominator only, and a neuron that never fires has no importance.
+    """
+
+    strength: float = 0.1
+    normalization: str = "neuron_std"
+    eps: float = 1e-6
+    activation_stat: str = "mean"
+    pooling: str = "gap"
+    accumulation: str = "sum"
+    eta: float = 0.9
+    anchor: str = "last"
+    group: str = "incoming"
+    penalty: str = "squared_l2"
+    sparsity: float = 0.0
+    reset: str = "none"
+    rho: float = 0.5
+    importance_source: str = "activation"
+    match_scale: bool = True
+
+    def __post_init__(self) -> None:
+        positive(strength=self.strength, eps=self.eps, sparsity=self.sparsity)
+        within(self.eta, 0, 1, "eta")
+        within(self.rho, 0, 1, "rho")
+        one_of(self.normalization, list(NORMALISERS), "normalization")
+        one_of(self.activation_stat, list(STATISTICS), "activation_stat")
+        one_of(self.pooling, list(POOLINGS), "pooling")
+        one_of(self.accumulation, ACCUMULATIONS, "accumulation")
+        one_of(self.anchor, ANCHORS, "anchor")
+        one_of(self.group, GROUPS, "group")
+        one_of(self.penalty, PENALTIES, "penalty")
+        one_of(self.reset, RESETS, "reset")
+        one_of(self.importance_source, SOURCES, "importance_source")
+        self._check_combinations()
+
+    def _check_combinations(self) -> None:
+        if self.anchor == "weighted_mean" and self.accumulation != "sum":
+            raise ValueError("anchor 'weighted_mean' is exact for sums: use accumulation 'sum' or anchor 'last'")
+        if self.penalty == "group_l2" and (self.group != "incoming" or self.anchor != "last"):
+            raise ValueError("penalty 'group_l2' moves whole neurons: use group 'incoming' and anchor 'last'")
+        if self.reset.endswith("zero_outgoing") and self.penalty != "group_l2":
+            raise ValueError("reset 'unimportant+zero_outgoing' destroys neurons unless penalty is 'group_l2'")
+        if self.sparsity and self.penalty != "group_l2":
+            raise ValueError(f"sparsity {self.sparsity} acts only with penalty 'group_l2'")
+
+    # ---------------------------------------------------------------- hooks
+    def task_draws(self, net: Network, rows: int) -> dict[str, Draw]:
+        draws = {} if self.reset == "none" else redraws(net, net.body())
+        if self.importance_source == "random":
+            for layer in net.hidden:
+                draws[f"shuffle.{layer.name}"] = _permutation(layer.units)
+        return draws
+
+    def start(
+        self, net: Network, params: Params, heads: Tensor, chance: torch.Generator
+    ) -> tuple[Params, Memory]:
+        _check_group(net, self)
+        omega = {layer.name: next(iter(params.values())).new_zeros(layer.units) for layer in net.hidden}
+        anchors = {name: params[name] for layer in net.hidden for name in self._guarded(layer)}
+        # `importance` is `omega` brought to the shape of each parameter, once a task and not once a step
+        return params, under("omega", omega) | under("anchor", anchors) | self._spread(net, omega, params)
+
+    def before_task(
+        self, net: Network, params: Params, memory: Memory, context: Context
+    ) -> tuple[Params, Memory]:
+        if self.reset == "none":
+            return params, memory
+        drawn, later, out = below("redraw", context.noise), context.depth > 0, dict(params)
+        for layer in net.hidden:
+            lost = later & self._unimportant(memory[f"omega.{layer.name}"])
+            for name in layer.parameters:
+                out[name] = torch.where(shaped(lost, params[name]), drawn[name], out[name])
+        if self.reset.endswith("zero_outgoing"):
+            out = self._zeroed_outgoing(net, out, memory, context)
+        return out, memory
+
+    def adjust(self, grads: Params, params: Params, memory: Memory, context: Context) -> Params:
+        return grads if self.penalty == "group_l2" else pull(grads, params, memory, self.strength)
+
+    def after_epoch(
+        self, net: Network, params: Params, memory: Memory, context: Context
+    ) -> tuple[Params, Memory]:
+        if self.penalty != "group_l2":
+            return params, memory
+        out = dict(params)
+        for layer in net.hidden:
+            out |= self._proximal(layer, params, memory, context.rate)
+        return out, memory
+
+    def after_task(
+        self, net: Network, params: Params, rows: Rows, memory: Memory, context: Context
+    ) -> tuple[Params, Memory]:
+        new = self.importance(net, params, rows, context)
+        omega = {
+            layer.name: self._accumulated(memory[f"omega.{layer.name}"], found, context.depth)
+            for layer, found in zip(net.hidden, new, strict=True)
+        }
+        if self.anchor == "weighted_mean":
+            added = below("importance", self._spread(net, dict(zip(omega, new, strict=True)), params))
+            return params, under("omega", omega) | mean_anchor(memory, added, params)
+        anchors = {name: params[name] for name in below("anchor", memory)}
+        return params, under("omega", omega) | under("anchor", anchors) | self._spread(net, omega, params)
+
+    # ---------------------------------------------------------------- the formulas
+    def importance(self, net: Network, params: Params, rows: Rows, context: Context) -> list[Tensor]:
+        """Importance [units] of each hidden layer's neurons for the task just learnt."""
+        found = activation_statistics(
+            net, params, rows, context.source, pooling=self.pooling, stat=self.activation_stat
+        )
+        rule = NORMALISERS[self.normalization]
+        layers = [normalised(rule, s.mean, s.spread, self.eps) for s in found]
+        if self.importance_source == "random":
+            layers = shuffled(layers, [context.noise[f"shuffle.{layer.name}"] for layer in net.hidden])
+        return matched(layers) if self.match_scale else layers
+
+    def _accumulated(self, old: Tensor, new: Tensor, depth: Tensor) -> Tensor:
+        if self.accumulation == "max":
+            return torch.maximum(old, new)
+        if self.accumulation == "decayed":
+            return self.eta * old + new
+        if self.accumulation == "average":
+            return (old * depth + new) / (depth + 1)
+        return old + new
+
+    def _guarded(self, layer: Layer) -> list[str]:
+        bias = self.group != "incoming_no_bias"
+        return [name for name in layer.parameters if bias or not name.endswith("bias")]
+
+    def _spread(self, net: Network, omega: dict[str, Tensor], params: Params) -> Memory:
+        """Importance of each guarded parameter, broadcastable to it."""
+        out: Memory = {}
+        for layer in net.hidden:
+            for name in self._guarded(layer):
+                own = shaped(omega[layer.name], params[name])
+                joined = self.group.startswith("incoming_outgoing") and params[name].ndim > 1
+                if joined and layer.source is not None:
+                    before = omega[net.hidden[layer.source].name]
+                    own = ENDS[self.group.rpartition("_")[2]](own, _columns(before, params[name]))
+                out[f"importance.{name}"] = own
+        return out
+
+    def _unimportant(self, omega: Tensor) -> Tensor:
+        if self.reset == "all":
+            return torch.ones_like(omega, dtype=torch.bool)
+        place = omega.argsort(stable=True).argsort(stable=True)
+        return place < int(self.rho * omega.shape[0])
+
+    def _zeroed_outgoing(self, net: Network, params: Params, memory: Memory, context: Context) -> Params:
+        out = dict(params)
+        for layer in net.hidden:
+            if layer.source is not None:
+                omega = memory[f"omega.{net.hidden[layer.source].name}"]
+                lost = (context.depth > 0) & self._unimportant(omega) & (omega == 0)
+                weight = layer.parameters[0]
+                out[weight] = torch.where(_columns(lost, params[weight]), 0.0, out[weight])
+        return out
+
+    def _proximal(self, layer: Layer, params: Params, memory: Memory, rate: float) -> Params:
+        """One proximal step of a neuron's group towards its anchor, or towards 0 without importance."""
+        omega = memory[f"omega.{layer.name}"]
+        away = {}
+        for name in layer.parameters:
+            goal = torch.where(shaped(omega > 0, params[name]), memory[f"anchor.{name}"], 0.0)
+            away[name] = (goal, params[name] - goal)
+        distance = torch.stack([d.flatten(1).square().sum(1) if d.ndim > 1 else d.square() for _, d in away.values()])
+        force = torch.where(omega > 0, self.strength / 2 * omega, self.sparsity)
+        keep = torch.relu(1 - force * rate / distance.sum(0).sqrt().clamp(min=1e-12))
+        return {name: goal + shaped(keep, d) * d for name, (goal, d) in away.items()}
+
+
+def _permutation(units: int) -> Draw:
+    return lambda chance: torch.randperm(units, generator=chance)
+
+
+def _columns(values: Tensor, weight: Tensor) -> Tensor:
+    """Values of the feeding layer's neurons along a weight's second axis (flattened maps repeat each)."""
+    repeated = values.repeat_interleave(weight.shape[1] // values.shape[0])
+    return repeated.view(1, -1, *[1] * (weight.ndim - 2))
+
+
+def _check_group(net: Network, method: Nai) -> None:
+    chained = all(layer.source == i - 1 for i, layer in enumerate(net.hidden) if i)
+    if not chained and (method.group.startswith("incoming_outgoing") or method.reset.endswith("outgoing")):
+        raise ValueError(
+            f"{type(net).__name__} has layers fed by several others: group {method.group!r} with reset "
+            f"{method.reset!r} needs a chain; use group 'incoming' and reset 'none', 'all' or 'unimportant'"
+        )

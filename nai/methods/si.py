@@ -1,0 +1,57 @@
+"""Synaptic intelligence."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nai.methods.anchored import below, pull, under, unguarded
+from nai.methods.base import Context, Memory, Method, positive
+from nai.models import Network, Params
+from nai.tasks import Rows
+
+
+@dataclass(frozen=True)
+class Si(Method):
+    """Importance is each weight's share in the fall of the loss along the training path.
+
+    strength: of strength / 2 x sum of Omega (theta - theta*)^2, so twice the paper's c.
+    damping: the paper's xi.
+    Source: Zenke, Poole, Ganguli 2017, eqs. 3 to 5; g is the gradient of the task loss alone.
+    Deviation: shares below 0 count as 0, so that no weight is pushed away from its anchor.
+    """
+
+    strength: float = 20.0
+    damping: float = 0.1
+
+    def __post_init__(self) -> None:
+        positive(strength=self.strength, damping=self.damping)
+        if self.damping == 0:
+            raise ValueError("damping 0 divides by zero where a weight did not move: use a number above 0")
+
+    def start(
+        self, net: Network, params: Params, heads: Tensor, chance: torch.Generator
+    ) -> tuple[Params, Memory]:
+        path = {k: torch.zeros_like(params[k]) for k in net.shapes()}
+        return params, unguarded(params, net.shapes()) | under("path", path)
+
+    def adjust(self, grads: Params, params: Params, memory: Memory, context: Context) -> Params:
+        return pull(grads, params, memory, self.strength)
+
+    def after_step(
+        self, before: Params, grads: Params, params: Params, memory: Memory, context: Context
+    ) -> tuple[Params, Memory]:
+        walked = {k: path - grads[k] * (params[k] - before[k]) for k, path in below("path", memory).items()}
+        return params, memory | under("path", walked)
+
+    def after_task(
+        self, net: Network, params: Params, rows: Rows, memory: Memory, context: Context
+    ) -> tuple[Params, Memory]:
+        out: Memory = {}
+        for name, path in below("path", memory).items():
+            moved = params[name] - memory[f"anchor.{name}"]
+            share = path.clamp(min=0) / (moved.square() + self.damping)
+            out[f"importance.{name}"] = memory[f"importance.{name}"] + share
+            out[f"path.{name}"] = torch.zeros_like(path)
+            out[f"anchor.{name}"] = params[name]
+        return params, out

@@ -1,0 +1,87 @@
+"""A stack: equal-shaped lessons side by side on one tensor axis, with the same bits that each would get alone.
+
+What keeps the bits (measured, and tested for widths 1, 2, 3, 7, 32): parameters of a stack live in one flat
+buffer whose rows are padded to 16 numbers, so that fused Adam's vector code meets no tail; hooks run under
+`vmap`, a lone lesson's too; networks for which that does not pay run plain and alone, always.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from nai.methods.base import STACKED, Context
+from nai.models import Network, Params
+
+Shapes = dict[str, torch.Size]
+
+LIGHT = 60_000
+"""Parameters up to which lessons of a dense net train as a stack on a CPU; above, plain steps are faster.
+
+Measured with benchmarks/crossover.py; part of what decides the bits, so a change raises NUMERICS.
+"""
+WIDEST = {"cpu": 32, "cuda": 256}
+"""Lessons of one stack, by default: enough to hide the cost of a call, few enough for the cache."""
+STACK_BYTES = 2**31
+"""Upper bound of a stack's parameters, gradients and moments on a GPU."""
+
+
+def stackable(net: Network, device: torch.device) -> bool:
+    """Whether lessons share a stack: fixed by network and device alone, never by circumstances."""
+    if device.type != "cpu":
+        return True
+    return net.dense and sum(s.numel() for s in net.shapes().values()) <= LIGHT
+
+
+def width(net: Network, device: torch.device, wanted: int | None = None) -> int:
+    """Lessons of a stack: as wanted, or as many as pay."""
+    if not stackable(net, device):
+        return 1
+    if wanted is not None:
+        return wanted
+    numbers = sum(s.numel() for s in net.shapes().values())
+    fits = max(1, STACK_BYTES // (16 * numbers)) if device.type != "cpu" else WIDEST["cpu"]
+    return min(WIDEST.get(device.type, 32), fits)
+
+
+def flat(shapes: Shapes, replicas: int, device: torch.device) -> Tensor:
+    """A zero buffer [replicas, numbers], numbers padded to a multiple of 16."""
+    total = sum(s.numel() for s in shapes.values())
+    return torch.zeros(replicas, -(-total // 16) * 16, device=device)
+
+
+def views(buffer: Tensor, shapes: Shapes) -> Params:
+    """Named views [..., *shape] of a flat buffer [..., numbers]."""
+    named, at = {}, 0
+    for name, shape in shapes.items():
+        named[name] = buffer[..., at : at + shape.numel()].unflatten(-1, shape)
+        at += shape.numel()
+    return named
+
+
+def stacked(dicts: Sequence[Params]) -> Params:
+    """Dicts of equal names and shapes to one dict with a leading axis."""
+    return {k: torch.stack([d[k] for d in dicts]) for k in dicts[0]}
+
+
+def chosen(mask: Tensor, new: Params, old: Params) -> Params:
+    """New values where mask [replicas] holds, else the old."""
+    return {k: torch.where(mask.view(-1, *[1] * (v.ndim - 1)), v, old[k]) for k, v in new.items()}
+
+
+def each(function: Callable[..., Any], context: Context, many: bool) -> Callable[..., Any]:
+    """A hook of one lesson as a function of a stack: its last argument, the context, is filled in.
+
+    many: map over the leading axis; else there is one lesson without that axis.
+    What the stack shares is closed over: vmap flattens every argument in Python.
+    """
+    if not many:
+        return lambda *args: function(*args, context)
+    own = {name: getattr(context, name) for name in STACKED}
+
+    def one(mine: dict[str, Any], *args: Any) -> Any:
+        return function(*args, context._replace(**mine))
+
+    return lambda *args: vmap(one)(own, *args)

@@ -1,0 +1,28 @@
+"""How each task is trained."""
+
+from dataclasses import dataclass
+
+POLICIES = ("fresh", "kept")
+
+
+@dataclass(frozen=True)
+class Training:
+    """How each task is trained, with Adam.
+
+    epochs and batch: passes over a task and samples of a step. rate: learning rate.
+    optimizer: Adam's moments start afresh with each task, or are kept (then those of idle outputs restart,
+    so that no output moves while it is not in use).
+    """
+
+    epochs: int = 20
+    batch: int = 32
+    rate: float = 1e-3
+    optimizer: str = "fresh"
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch < 1:
+            raise ValueError(f"epochs {self.epochs} and batch {self.batch} must be at least 1")
+        if not 0 < self.rate < float("inf"):
+            raise ValueError(f"rate {self.rate} must be a finite number above 0")
+        if self.optimizer not in POLICIES:
+            raise ValueError(f"optimizer {self.optimizer!r} is unknown: known are {', '.join(POLICIES)}")

@@ -1,0 +1,209 @@
+"""A trial is a value with a fingerprint; here names become objects, and nowhere below."""
+
+import dataclasses
+import hashlib
+import importlib
+import json
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import torch
+
+from nai import datasets
+from nai.learn import World
+from nai.methods import METHODS, Method
+from nai.models import MODELS, Network
+from nai.orders import Order
+from nai.seeds import Seeds
+from nai.tasks import Benchmark
+from nai.training import Training
+from nai.tree import Grown, grow
+
+NUMERICS = 1
+"""Raised by hand when a change of code changes results; the release number does not count."""
+
+PLACES = ("root",)
+"""Benchmark options that say where the data lie, not what they are."""
+
+
+class Named(NamedTuple):
+    """A name and its keyword settings, such as a model's."""
+
+    name: str
+    options: tuple[tuple[str, Hashable], ...] = ()
+
+    @classmethod
+    def of(cls, name: str, **options: Any) -> "Named":
+        """Settings in any order; lists count as tuples."""
+        return cls(name, tuple(sorted((k, _frozen(v)) for k, v in options.items())))
+
+    def settings(self) -> dict[str, Any]:
+        """A plain dict: name and options."""
+        return {"name": self.name, **{k: _thawed(v) for k, v in self.options}}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Everything that a result depends on."""
+
+    benchmark: Named
+    model: Named
+    method: Method
+    training: Training
+    order: Order
+    seeds: Seeds = Seeds()  # noqa: RUF009  (a frozen value)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that decides the result: see `fingerprint`."""
+        return fingerprint(self, load(self.benchmark).digest)
+
+
+def load(benchmark: Named) -> Benchmark:
+    """The benchmark's data; the last two are kept."""
+    return _load(benchmark)
+
+
+@lru_cache(maxsize=2)
+def _load(benchmark: Named) -> Benchmark:
+    options = {k: _thawed(v) for k, v in benchmark.options}
+    return datasets.benchmark(benchmark.name, **options)
+
+
+def attribute(name: str) -> Any:
+    """What a user's `module:attribute` names, imported from the environment."""
+    module, _, path = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), path)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(
+            f"{name!r} cannot be imported ({error}): install its package, or start in its folder"
+        ) from error
+
+
+def method_of(settings: Mapping[str, Any]) -> Method:
+    """A method from its name (of METHODS, or `module:attribute`) and hyperparameters."""
+    return _built(settings, METHODS, Method, "method")  # type: ignore[no-any-return]
+
+
+def network_of(model: Named, benchmark: Benchmark) -> Network:
+    """A network for a benchmark's inputs and outputs from its name (of MODELS, or `module:attribute`)."""
+    settings = model.settings() | {"features": benchmark.features, "outputs": benchmark.outputs}
+    return _built(settings, MODELS, Network, "model")  # type: ignore[no-any-return]
+
+
+def _built(settings: Mapping[str, Any], known: Mapping[str, type], kind: type, what: str) -> Any:
+    name = settings["name"]
+    if name not in known and ":" not in name:
+        raise ValueError(f"{what} {name!r} is unknown: known are {', '.join(known)}, or module:attribute")
+    maker = known[name] if name in known else attribute(name)
+    built = maker(**{k: v for k, v in settings.items() if k != "name"})
+    if not isinstance(built, kind):
+        raise ValueError(f"{what} {name!r} gives a {type(built).__name__}, not a {kind.__module__}.{kind.__name__}")
+    return built
+
+
+def world_of(benchmark: Benchmark, model: Named, device: str = "cpu") -> World:
+    """Network and data on a device (cpu, cuda, or auto: cuda where there is one)."""
+    place = torch.device(device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+    heads = torch.zeros(len(benchmark.tasks), benchmark.outputs, dtype=torch.bool)
+    for row, task in zip(heads, benchmark.tasks, strict=True):
+        row[list(task.classes)] = True
+
+    def indices(split: str) -> tuple[torch.Tensor, ...]:
+        return tuple(torch.tensor(getattr(t, split)).to(place) for t in benchmark.tasks)
+
+    return World(
+        net=network_of(model, benchmark),
+        source=benchmark.samples(place),
+        train=indices("train"),
+        valid=indices("valid"),
+        test=indices("test"),
+        heads=heads.to(place),
+        scenario=benchmark.scenario,
+    )
+
+
+def settings(trial: Trial, digest: str) -> dict[str, Any]:
+    """A trial's settings without order and seeds, ready for JSON; digest: of the benchmark's content."""
+    place = {k: v for k, v in trial.benchmark.settings().items() if k not in PLACES}
+    kinds = {cls: name for name, cls in METHODS.items()}
+    kind = type(trial.method)
+    name = kinds.get(kind, f"{kind.__module__}:{kind.__qualname__}")
+    return {
+        "benchmark": place | {"digest": digest},
+        "model": trial.model.settings(),
+        "method": {"name": name, **dataclasses.asdict(trial.method)},  # type: ignore[call-overload]
+        "training": dataclasses.asdict(trial.training),
+    }
+
+
+def canonical(value: object) -> str:
+    """JSON with sorted keys, no spaces and no NaN: equal values, equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def fingerprint(trial: Trial, digest: str) -> str:
+    """SHA-256 of benchmark content, settings, order, seeds and NUMERICS.
+
+    Not of the seed that drew the order, nor of the release, nor of names and places of data.
+    """
+    known = settings(trial, digest)
+    decides = {
+        "numerics": NUMERICS,
+        "benchmark": digest,
+        **{k: known[k] for k in ("model", "method", "training")},
+        "order": list(trial.order),
+        "seeds": list(trial.seeds),
+    }
+    return hashlib.sha256(canonical(decides).encode()).hexdigest()
+
+
+def suggestion_of(settings: Mapping[str, Any]) -> str:
+    """Twelve hex digits that all orders and seeds of one setting share."""
+    return hashlib.sha256(canonical(settings).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A trial and its accuracies: see `nai.tree.Grown`."""
+
+    trial: Trial
+    result: Grown
+
+
+def run(trial: Trial, *, benchmark: Benchmark | None = None, device: str = "cpu") -> Outcome:
+    """One trial, alone."""
+    (outcome,) = run_many([trial], benchmark=benchmark, device=device)
+    return outcome
+
+
+def run_many(
+    trials: Sequence[Trial],
+    *,
+    benchmark: Benchmark | None = None,
+    device: str = "cpu",
+    width: int | None = None,
+) -> Iterator[Outcome]:
+    """Trials that differ in order and seeds alone, through one order tree; each as soon as it is complete.
+
+    benchmark: data already loaded. device: cpu, cuda, auto. width: lessons of a stack, None for automatic.
+    """
+    first = trials[0]
+    by_run = {(t.seeds, t.order): t for t in trials}
+    for trial in by_run.values():
+        if dataclasses.replace(trial, order=first.order, seeds=first.seeds) != first:
+            raise ValueError(f"run_many takes trials that differ in order and seeds alone, got {first} and {trial}")
+    world = world_of(benchmark or load(first.benchmark), first.model, device)
+    for result in grow(list(by_run), world, first.method, first.training, width=width):
+        yield Outcome(by_run[result.seeds, result.order], result)
+
+
+def _frozen(value: Any) -> Hashable:
+    return tuple(map(_frozen, value)) if isinstance(value, (list, tuple)) else value
+
+
+def _thawed(value: Any) -> Any:
+    return list(map(_thawed, value)) if isinstance(value, tuple) else value
