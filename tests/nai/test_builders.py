@@ -55,6 +55,11 @@ def test_validation_depends_on_the_seed_but_not_on_composition_or_scenario():
     assert held() != held(seed=1)
 
 
+def test_each_class_draws_its_own_validation_samples():
+    held = (builders.partition(source(), 0.2, 0) == 1).reshape(10, 40)
+    assert len({tuple(row) for row in held.tolist()}) == 10
+
+
 def test_task_and_class_scenarios_label_by_class_number_domain_by_place_in_the_task():
     order = [7, 2, 0, 1, 9, 8, 3, 4, 5, 6]
     for scenario in ("task", "class"):
