@@ -1,0 +1,131 @@
+"""From a name to the text of a space, from TOML to plain values that know where they were written."""
+
+import contextlib
+import re
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path as FilePath
+from typing import Any
+
+from sweep.space.mistakes import Mistake, Mistakes, Path, Places, lines, nearest, shown
+
+MOST_BYTES = 1_000_000
+_BARE = re.compile(r"[A-Za-z_][\w.:/-]*")
+
+
+def shipped() -> dict[str, FilePath]:
+    """The spaces that come with this package, by name: inside it when installed, beside it in a clone."""
+    inside = FilePath(__file__).parents[1] / "search_spaces"
+    folder = inside if inside.is_dir() else FilePath(__file__).parents[2] / "search_spaces"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def located(path: str | FilePath) -> FilePath:
+    """The file of that path, or the shipped space of that name; Mistakes when there is neither."""
+    known = shipped()
+    if FilePath(path).is_file() or str(path) not in known:
+        return FilePath(path)
+    return known[str(path)]
+
+
+def text(file: FilePath, source: str) -> str:
+    """The text of a file; Mistakes naming `source` when it cannot be read."""
+    try:
+        if file.is_dir():
+            raise _failure(source, f"is a folder: name a file in it, such as {file / 'space.toml'}")
+        if file.stat().st_size > MOST_BYTES:
+            raise _failure(
+                source, f"has {file.stat().st_size} bytes: a search space has at most {MOST_BYTES}"
+            )
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        names = list(shipped())
+        near = f"did you mean {found}? " if (found := nearest(file.stem, names)) else ""
+        rule = f"is no file and no shipped space; {near}shipped are {', '.join(names)}"
+        raise _failure(source, rule) from None
+    except UnicodeDecodeError as error:
+        raise _failure(source, f"is not UTF-8 text: byte {error.start} cannot be read") from None
+    except OSError as error:
+        raise _failure(source, f"cannot be read: {error.strerror}") from None
+
+
+def _failure(where: str, rule: str) -> Mistakes:
+    return Mistakes([Mistake(where, "", rule)])
+
+
+def parsed(text: str, source: str) -> dict[str, Any]:
+    """TOML as plain values, lists as tuples; Mistakes with line and column where it is not TOML."""
+    try:
+        data: dict[str, Any] = _frozen(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise _failure(*_syntax(str(error), text, source)) from None
+    except RecursionError:
+        raise _failure(source, "is nested too deeply") from None
+    if not data:
+        raise _failure(source, "is empty: copy a shipped space and change it")
+    return data
+
+
+def _syntax(message: str, text: str, source: str) -> tuple[str, str]:
+    at = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
+    if at is None:
+        return source, f"is not TOML: {message}"
+    line = int(at[1] or len(text.splitlines()))
+    where = f"{source}:{line}:{at[2]}" if at[2] else f"{source}:{line}"
+    for path, numbers in lines(text).items():
+        if line in numbers[1:]:
+            return where, f"{'.'.join(path)} is written twice, first in line {numbers[0]}"
+    return where, f"is not TOML: {message[: at.start()]}"
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _frozen(inner) for key, inner in value.items()}
+    return tuple(_frozen(inner) for inner in value) if isinstance(value, list) else value
+
+
+def overridden(
+    data: dict[str, Any], text: str, source: str, *, overrides: Sequence[str]
+) -> tuple[dict[str, Any], Places, list[Mistake]]:
+    """The values with overrides such as `method.strength=0.5` put in, their places, and what is wrong.
+
+    What follows = is TOML; a bare word is text. An override that cannot be read or put in is left out.
+    """
+    given: dict[Path, str] = {}
+    wrong: list[Mistake] = []
+    for override in overrides:
+        try:
+            path, value = _split(override)
+            data = _put(data, path, value)
+            given[path] = override
+        except ValueError as error:
+            wrong.append(Mistake(f"override {override}", "", str(error)))
+    return data, Places(source, lines(text), given), wrong
+
+
+def _split(override: str) -> tuple[Path, Any]:
+    key, equals, written = override.partition("=")
+    path = tuple(part.strip() for part in key.split("."))
+    if not equals or not all(path):
+        raise ValueError("must be a dotted key, = and a value, such as method.strength=0.5")
+    return path, _value(written.strip())
+
+
+def _value(written: str) -> Any:
+    with contextlib.suppress(tomllib.TOMLDecodeError, RecursionError):
+        read = tomllib.loads(f"value = {written}")
+        if read.keys() == {"value"}:
+            return _frozen(read["value"])
+    if _BARE.fullmatch(written):
+        return written
+    raise ValueError(f"{shown(written)} is no TOML value: put text in quotes, lists in brackets")
+
+
+def _put(data: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
+    head, *rest = path
+    if not rest:
+        return {**data, head: value}
+    inner = data.get(head, {})
+    if not isinstance(inner, dict):
+        raise ValueError(f"{head} is {shown(inner)}, not a table, so it has no {rest[0]}")
+    return {**data, head: _put(inner, tuple(rest), value)}
