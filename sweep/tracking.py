@@ -312,7 +312,7 @@ class Tracker:
                 self._end(self._projection)
                 return
             except Exception as error:  # whatever happens to a view must not reach the sweep
-                self._error = cut(" ".join(f"{type(error).__name__}: {error}".split()), 300)
+                self._error = cut(redacted(" ".join(f"{type(error).__name__}: {error}".split())), 300)
             with self._wake:
                 self._rows.rotate(-1)
                 last_words -= self._closing

@@ -1,5 +1,6 @@
 """MLflow is a view of the rows: same rows, same runs, whatever happened on the way."""
 
+import contextlib
 import json
 import math
 import sqlite3
@@ -82,6 +83,15 @@ def contents(folder: Path) -> list:
         )
         for run in found
     )
+
+
+def points(folder: Path) -> list:
+    """Every point ever logged below the sweep's own run."""
+    with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as connection:
+        text = (
+            "select name, key, value, step, timestamp from metrics join runs using (run_uuid) where name <> ?"
+        )
+        return sorted(connection.execute(text, ["quick start"]))
 
 
 def of_kind(folder: Path, kind: str) -> list:
@@ -198,6 +208,7 @@ def test_killed_half_way_and_synced_is_the_same_as_never_killed(synced, tmp_path
     assert {run.info.status for run in runs(tmp_path)} >= {"RUNNING"}
     assert sync(ROWS, tracker(tmp_path), summary=SUMMARY, note="NAI **wins**") is None
     assert contents(tmp_path) == contents(synced)
+    assert points(tmp_path) == points(synced)
 
 
 def test_rows_that_come_one_by_one_end_as_rows_that_come_at_once(synced, tmp_path):
@@ -246,9 +257,8 @@ def test_the_store_is_the_users_where_the_user_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{other}")
     assert destination(tmp_path) == f"sqlite:///{other}"
     assert sync(ROWS[:1], tracker(tmp_path), summary={}) is None
-    with sqlite3.connect(other) as connection:
+    with contextlib.closing(sqlite3.connect(other)) as connection:
         assert connection.execute("select count(*) from runs").fetchone() == (3,)
-    connection.close()
     assert not (tmp_path / "mlflow.db").exists()
 
 
