@@ -112,13 +112,11 @@ def _table(group: Sequence[Arm], wanted: Iterable[str], asked: Asked) -> list[Ar
 
 
 def _pairs(rows: Sequence[Row], leaders: Sequence[str], asked: Asked) -> list[Paired]:
+    """The leaders against every baseline, and the other baselines against the first."""
+    wanted = [(leader, other) for leader in leaders for other in asked.baselines]
+    wanted += [(other, asked.baselines[0]) for other in asked.baselines[1:] if other not in leaders]
     cells: dict[str, Any] = {"orders": asked.report_orders, "seeds": asked.report_seeds}
-    return [
-        paired(rows, leader, other, **cells)
-        for leader in leaders
-        for other in asked.baselines
-        if other != leader
-    ]
+    return [paired(rows, arm, other, **cells) for arm, other in wanted if arm != other]
 
 
 def _best(searched: Sequence[Ranked]) -> Ranked | None:

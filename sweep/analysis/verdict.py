@@ -96,14 +96,15 @@ def _cautions(
         cautions.append(
             f"The order explains only {share} of the variance of {best.label}: its AOPD is mostly seed noise."
         )
-    cautions += [_lacking(arm) for arm in (best, *baselines) if arm.failed or arm.missing]
+    cautions += [_lacking(arm) for arm in (best, *baselines) if arm.failed or (arm.missing and arm.orders)]
     return cautions + [
         _beaten(pair, baselines) for pair in pairs[1:] if pair.mean is not None and pair.mean < 0
     ]
 
 
 def _lacking(arm: ArmSummary) -> str:
-    used = f"its figures use {_count(arm.orders, 'order')} x {_count(arm.seeds, 'seed')}"
+    runs = f"{_count(arm.orders, 'order')} × {_count(arm.seeds, 'seed')}"
+    used = f"its figures use {runs}" if arm.orders else "so it has no figures"
     return f"{arm.label}: {_count(arm.failed, 'run')} failed and {arm.missing} not on record; {used}."
 
 

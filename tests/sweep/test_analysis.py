@@ -135,7 +135,7 @@ def test_an_arm_without_a_complete_run_is_in_the_table_with_its_counts():
 
 
 def test_crossed_half_width_by_hand():
-    # Deviations: orders .1, seeds 0, rest .05; MS_order = 2(.02) = .04, MS_seed = 0, MS_rest = 4(.0025) = .01.
+    # Deviations: orders .1, seeds 0, rest .05: MS_order = 2(.02) = .04, MS_seed = 0, MS_rest = 4(.0025) = .01
     values = np.array([[0.9, 0.8], [0.6, 0.7]])
     parts = np.array([0.5 * 0.04, 0, -0.5 * 0.01]) / 4  # 2 of 4 orders seen: factor 1/2
     freedom = max(1.0, parts.sum() ** 2 / (parts**2).sum())
@@ -322,7 +322,7 @@ def test_verdict_warns_of_shared_orders_one_seed_seed_noise_and_failures():
         "The order explains only 0 % of the variance of nai: its AOPD is mostly seed noise.",
     )
     broken = analysis.verdict(only(crossing(NAI, [[0.9, 0.8], [0.6, None]])))
-    assert "nai: 1 run failed and 0 not on record; its figures use 1 order x 2 seeds." in broken.cautions
+    assert "nai: 1 run failed and 0 not on record; its figures use 1 order × 2 seeds." in broken.cautions
 
 
 def test_verdict_before_there_is_one():

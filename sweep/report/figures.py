@@ -1,0 +1,180 @@
+"""Charts of the report as plain plotly data: the only keeper of plotly."""
+
+import html
+import textwrap
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+Chart = dict[str, Any]
+
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+"""Colours that people with the common kinds of colour blindness tell apart. Source: Okabe and Ito 2008."""
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross")
+BOX_FROM = 8
+"""Fewer points than this show no box: its quartiles would be drawn from next to nothing."""
+INK, GRID, GREY = "#1f2933", "#e4e7eb", "#9aa5b1"
+
+
+class Spread(NamedTuple):
+    """One method's accuracies in per cent, one for each order, and what to say of each point."""
+
+    label: str
+    values: Sequence[float]
+    texts: Sequence[str]
+
+
+class Line(NamedTuple):
+    """One line of the curve: suggestions that share their other choices, accuracies in per cent.
+
+    Not `whole` are suggestions that lack orders or seeds: grey crosses, joined to nothing and never the best.
+    """
+
+    label: str
+    at: Sequence[float]
+    means: Sequence[float]
+    worsts: Sequence[float]
+    texts: Sequence[str]
+    whole: bool = True
+
+
+def library() -> str:
+    """The source of plotly.js, to be put in the page once."""
+    return str(get_plotlyjs())
+
+
+def spread(groups: Sequence[Spread]) -> Chart:
+    """Boxes with all their points, one row for each method, first on top."""
+    figure = go.Figure()
+    for number, group in enumerate(groups):
+        colour = OKABE_ITO[number % len(OKABE_ITO)]
+        boxed = len(group.values) >= BOX_FROM
+        figure.add_box(
+            x=list(group.values),
+            name=_wrapped(group.label),
+            text=[html.escape(text) for text in group.texts],
+            hovertemplate="%{x:.2f} %<br>%{text}<extra></extra>",
+            boxpoints="all",
+            jitter=0.5,
+            pointpos=0,
+            orientation="h",
+            marker={"color": colour, "size": 6, "opacity": 0.65},
+            line={"color": colour if boxed else "rgba(0,0,0,0)", "width": 1.5},
+            fillcolor="rgba(0,0,0,0)",
+        )
+    figure.update_layout(_layout(90 + 84 * len(groups)), showlegend=False)
+    figure.update_xaxes(title="average accuracy at the end (%)", gridcolor=GRID, zeroline=False)
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    return _plain(figure)
+
+
+def curve(lines: Sequence[Line], name: str, *, joined: bool) -> Chart:
+    """Mean (filled, solid) and worst order (open, dashed) against a searched setting; both optima ringed."""
+    figure = go.Figure()
+    for number, line in enumerate(lines):
+        _add_line(figure, line, number, joined=joined)
+    _add_optima(figure, lines)
+    figure.update_layout(
+        _layout(430 + 22 * len(lines)), legend={"orientation": "h", "y": -0.22, "yanchor": "top"}
+    )
+    log = _is_log([at for line in lines for at in line.at])
+    scale: dict[str, Any] = (
+        {"type": "log", "dtick": 1, "minor": {"ticks": "outside"}} if log else {"type": "linear"}
+    )
+    figure.update_xaxes(
+        title=html.escape(name), gridcolor=GRID, zeroline=False, exponentformat="power", **scale
+    )
+    figure.update_yaxes(title="validation accuracy (%)", gridcolor=GRID, zeroline=False, automargin=True)
+    return _plain(figure)
+
+
+def matrix(
+    percent: Sequence[Sequence[float]], *, lines: Sequence[str], columns: Sequence[str], low: float
+) -> Chart:
+    """An accuracy matrix with its numbers, colours from `low` to 100 %; first line on top."""
+    small = len(columns) > 6
+    figure = go.Figure(
+        go.Heatmap(
+            z=[list(line) for line in percent],
+            x=[_wrapped(name, 12) for name in columns],
+            y=[_wrapped(name, 18) for name in lines],
+            colorscale="Cividis",
+            zmin=low,
+            zmax=100,
+            texttemplate="%{z:.0f}" if small else "%{z:.1f}",
+            textfont={"size": 10 if small else 12},
+            hovertemplate="%{y}, %{x}: %{z:.2f} %<extra></extra>",
+            colorbar={"title": "%", "thickness": 10, "outlinewidth": 0},
+            xgap=1,
+            ygap=1,
+        )
+    )
+    figure.update_layout(_layout(150 + 38 * len(lines)))
+    figure.update_xaxes(title="task, in the order trained", side="bottom", automargin=True)
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    return _plain(figure)
+
+
+def _add_line(figure: go.Figure, line: Line, number: int, *, joined: bool) -> None:
+    colour, symbol = OKABE_ITO[number % len(OKABE_ITO)], SYMBOLS[number // len(OKABE_ITO) % len(SYMBOLS)]
+    if not line.whole:
+        colour, symbol = GREY, "x"
+    texts = [html.escape(text) for text in line.texts]
+    for what, values, dash, shape in (
+        ("mean", line.means, "solid", symbol),
+        ("worst order", line.worsts, "dot", f"{symbol}-open"),
+    ):
+        figure.add_scatter(
+            x=list(line.at),
+            y=list(values),
+            mode="lines+markers" if joined and line.whole else "markers",
+            name=html.escape(f"{line.label}: {what}" if line.label else what),
+            line={"color": colour, "dash": dash, "width": 2},
+            marker={"symbol": shape, "size": 8, "color": colour},
+            text=texts,
+            hovertemplate="%{y:.2f} %<br>%{text}<extra></extra>",
+        )
+
+
+def _add_optima(figure: go.Figure, lines: Sequence[Line]) -> None:
+    """Rings round the suggestion with the best mean and round the one with the best worst order."""
+    whole = [line for line in lines if line.whole]
+    means = [(mean, at) for line in whole for mean, at in zip(line.means, line.at, strict=True)]
+    worsts = [(worst, at) for line in whole for worst, at in zip(line.worsts, line.at, strict=True)]
+    tops = [max(means), max(worsts)] if whole else []
+    figure.add_scatter(
+        x=[at for _, at in tops],
+        y=[value for value, _ in tops],
+        mode="markers",
+        name="best of each",
+        marker={"symbol": "circle-open", "size": 17, "color": INK, "line": {"width": 1.5}},
+        hoverinfo="skip",
+    )
+
+
+def _layout(height: int) -> dict[str, Any]:
+    return {
+        "height": height,
+        "margin": {"l": 8, "r": 8, "t": 36, "b": 48},
+        "paper_bgcolor": "white",
+        "plot_bgcolor": "white",
+        "font": {"family": "system-ui, sans-serif", "size": 13, "color": INK},
+        "template": None,
+    }
+
+
+def _is_log(values: Sequence[float]) -> bool:
+    """Whether a setting was searched over magnitudes, as far as its values tell."""
+    return min(values) > 0 and max(values) / min(values) >= 20
+
+
+def _wrapped(text: str, width: int = 20) -> str:
+    """Text for plotly, which reads a kind of HTML: escaped, broken into short lines."""
+    return "<br>".join(html.escape(line) for line in textwrap.wrap(text, width)) or " "
+
+
+def _plain(figure: go.Figure) -> Chart:
+    chart: Chart = figure.to_plotly_json()
+    return chart

@@ -1,0 +1,191 @@
+"""Panels of the report, one function each: from the page's data to a title, a note, charts and a table."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from sweep.analysis import Order, crossing
+from sweep.analysis.tables import final_averages
+from sweep.report import figures
+from sweep.report.search_panels import curve, search
+from sweep.report.sheet import Figure, Page, Panel, Table, margin, percent, points
+
+MOST_FAILURES = 50
+"""Failures listed one by one; the rest is counted."""
+
+
+def accuracy(page: Page) -> Panel | None:
+    """How good, in the mean and in bad orders."""
+    if not page.results["table"]:
+        return None
+    pairs = page.results["paired"]
+    first = {pair["suggestion"]: pair for pair in reversed(pairs)}  # the first baseline is the one to beat
+    names = {line["suggestion"]: line["label"] for line in page.results["table"]}
+    header = ["method", "mean", "worst order", "worst 10 %", "best order", "std"]
+    header += [f"gain over {names.get(pairs[0]['baseline'], 'baseline')}", "orders won"] if pairs else []
+    header += ["orders ×\u00a0seeds", "failed", "missing"]
+    lines = []
+    for line in page.results["table"]:
+        shown = [line["label"], margin(line["mean"], line["half"])]
+        shown += [percent(line[name]) for name in ("worst", "cvar", "best", "std")]
+        shown += _gain(first.get(line["suggestion"])) if pairs else []
+        lines.append(
+            [*shown, f"{line['orders']} × {line['seeds']}", str(line["failed"]), str(line["missing"])]
+        )
+    note = (
+        "Average test accuracy over all tasks after the last one; all methods on the same orders and seeds."
+    )
+    notes = (note, _interval(page), _unseen(page))
+    return Panel(
+        "accuracy", "How good, and how good in a bad order?", " ".join(notes), table=Table(header, lines)
+    )
+
+
+def order_effect(page: Page) -> Panel | None:
+    """How much the order moves the tasks, and what is learned and forgotten."""
+    if not page.judged():
+        return None
+    fields = ("aopd", "mopd", "disparity", "forgetting", "backward_transfer", "learning_accuracy")
+    header = (
+        "method",
+        "AOPD",
+        "MOPD",
+        "disparity",
+        "forgetting",
+        "backward transfer",
+        "learning accuracy",
+        "due to order",
+    )
+    lines = [
+        [line["label"], *(points(line[field]) for field in fields), percent(line["order_share"], digits=0)]
+        for line, _ in page.judged()
+    ]
+    counts = sorted({(line["orders"], line["seeds"]) for line, _ in page.judged()})
+    over = " and ".join(f"{orders} orders × {seeds} seeds" for orders, seeds in counts)
+    note = (
+        f"In points of accuracy, over {over}. Ranges over orders (AOPD, MOPD, disparity) grow with the "
+        "number of orders: compare them at equal numbers alone. “Due to order” is the share of the variance "
+        "between runs that the order explains."
+    )
+    return Panel("order-effect", "How much does the order matter?", note, table=Table(header, lines))
+
+
+def spread(page: Page) -> Panel | None:
+    """The accuracy in every order."""
+    orders, seeds = page.cells()
+    groups = []
+    for line, arm in page.judged():
+        runs = crossing(arm, orders, seeds)
+        values = [100 * float(value) for value in final_averages(runs).mean(1)]
+        groups.append(figures.Spread(line["label"], values, [page.order(order) for order in runs.orders]))
+    if not groups:
+        return None
+    said = [f"{one.label} from {min(one.values):.2f} to {max(one.values):.2f} %" for one in groups]
+    table = Table(
+        ("method", "order", "accuracy"),
+        [
+            (one.label, text, f"{v:.2f} %")
+            for one in groups
+            for v, text in zip(one.values, one.texts, strict=True)
+        ],
+        words=2,
+    )
+    note = "One point for each order, seeds averaged; the box holds the middle half of the orders. "
+    note += "Hold the pointer over one to see its order."
+    chart = Figure(figures.spread(groups), f"Accuracy in each order: {'; '.join(said)}.")
+    return Panel("spread", "How wide is the spread over orders?", note, (chart,), table)
+
+
+def matrices(page: Page) -> Panel | None:
+    """Accuracy after each task, in the best and the worst order of the best method."""
+    leaders = [(line, arm) for line, arm in page.judged() if line["role"] == "best"]
+    if not leaders:
+        return None
+    (line, arm), (orders, seeds) = leaders[0], page.cells()
+    runs = crossing(arm, orders, seeds)
+    picked = {which: tuple(line[f"{which}_order"]) for which in ("worst", "best")}
+    percents = {
+        which: 100 * runs.matrices[runs.orders.index(order)].mean(0)[:, list(order)]
+        for which, order in picked.items()
+    }
+    low = min(float(matrix.min()) for matrix in percents.values())
+    shown = tuple(_heat(page, which, picked[which], percents[which], low) for which in picked)
+    note = (
+        f"Test accuracy of {line['label']}, in per cent, seeds averaged. Along a line: how well each task is "
+        "known at that time. Down a column: how a task is learned and forgotten."
+    )
+    return Panel("matrices", "Where is it forgotten?", note, shown)
+
+
+def failures(page: Page) -> Panel | None:
+    """Runs that ended in an error."""
+    broken = [
+        (arm.label, row)
+        for arm in page.arms.values()
+        for row in arm.cells.values()
+        if row["error"] is not None
+    ]
+    if not broken:
+        return None
+    causes = Counter(str(row["error"]).partition(":")[0] for _, row in broken).most_common()
+    lines = [
+        (label, page.order(row["order"]), f"{row['seed_init']}, {row['seed_data']}", str(row["error"]))
+        for label, row in broken
+    ]
+    rest = f" The first {MOST_FAILURES} are listed." if len(lines) > MOST_FAILURES else ""
+    counted = ", ".join(f"{number} × {cause}" for cause, number in causes)
+    note = f"{len(broken)} runs ended in an error ({counted}). They are counted in every table above.{rest}"
+    header = ("method", "order", "seeds (weights, data)", "error")
+    return Panel(
+        "failures", "What failed?", note, table=Table(header, sorted(lines)[:MOST_FAILURES], words=4)
+    )
+
+
+PANELS: tuple[Callable[[Page], Panel | None], ...] = (
+    accuracy,
+    order_effect,
+    spread,
+    curve,
+    search,
+    matrices,
+    failures,
+)
+
+
+def _gain(pair: Mapping[str, Any] | None) -> list[str]:
+    if pair is None or pair["mean"] is None:
+        return ["–", "–"]
+    spread = "" if pair["half"] is None else f" ± {100 * pair['half']:.2f}"
+    return [f"{100 * pair['mean']:+.2f}{spread}".replace("-", "−"), percent(pair["won"], digits=0)]
+
+
+def _interval(page: Page) -> str:
+    """What the plus-minus stands for, or why there is none."""
+    kinds = sorted({line["interval"] for line, _ in page.judged()})
+    if not kinds:
+        return "No run of these is on record yet."
+    return (
+        f"± is {kinds[0]}." if kinds == ["95 % over orders and seeds"] else f"Intervals: {'; '.join(kinds)}."
+    )
+
+
+def _unseen(page: Page) -> str:
+    """What a random sample of orders proves about those not run."""
+    shares = [line["unseen_worse"] for line, _ in page.judged()]
+    if not shares or max(shares) == 0:
+        return "All orders were run." if shares else ""
+    share = percent(max(shares), digits=1)
+    return f"If the orders were drawn at random, under {share} are worse than the worst here (95 % sure)."
+
+
+def _heat(page: Page, which: str, order: Order, percents: Any, low: float) -> Figure:
+    """One matrix in per cent, lines and columns in the order trained."""
+    names = [f"{position + 1}. {page.task(home)}" for position, home in enumerate(order)]
+    lines = ["before", *(f"after {name}" for name in names)]
+    chart = figures.matrix(np.asarray(percents).tolist(), lines=lines, columns=names, low=low)
+    final = float(percents[-1].mean())
+    title = f"{which} order: {final:.2f} %"
+    said = ", ".join(f"{name} {value:.1f} %" for name, value in zip(names, percents[-1], strict=True))
+    return Figure(chart, f"Accuracy matrix of the {title} at the end: {said}.", title.capitalize())

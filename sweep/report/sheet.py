@@ -1,0 +1,85 @@
+"""What a report is made of: the page's data, panels with charts and tables, and how numbers are written."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sweep.analysis import Arm, Order, Row, Seed, arms
+from sweep.report import figures
+
+
+class Figure(NamedTuple):
+    """A chart, its title if it is one of several, and what it shows, for those who cannot see it."""
+
+    chart: figures.Chart
+    alt: str
+    title: str = ""
+
+
+class Table(NamedTuple):
+    """A table of texts; the first `words` columns are words, the others numbers."""
+
+    header: Sequence[str]
+    lines: Sequence[Sequence[str]]
+    words: int = 1
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One question of the report and its answer; beside charts the table holds their numbers, folded away."""
+
+    key: str
+    title: str
+    note: str
+    figures: tuple[Figure, ...] = ()
+    table: Table | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the panels read: the results, the arms on record, the names of the tasks (empty: numbers)."""
+
+    results: Mapping[str, Any]
+    arms: Mapping[str, Arm]
+    tasks: Sequence[str]
+
+    @classmethod
+    def of(cls, results: Mapping[str, Any], rows: Sequence[Row], tasks: Sequence[str]) -> "Page":
+        """The page's data, rows grouped into arms once."""
+        return cls(results, {arm.suggestion: arm for arm in arms(rows)}, tasks)
+
+    def judged(self) -> list[tuple[Mapping[str, Any], Arm]]:
+        """Lines of the summary table that have figures, each with its arm."""
+        return [
+            (line, self.arms[line["suggestion"]])
+            for line in self.results["table"]
+            if line["mean"] is not None
+        ]
+
+    def cells(self) -> tuple[list[Order], list[Seed]]:
+        """Report orders and seeds."""
+        orders, seeds = self.results["orders"]["report"], self.results["seeds"]["report"]
+        return [tuple(order) for order in orders], [(init, data) for init, data in seeds]
+
+    def task(self, home: int) -> str:
+        """The name of a task."""
+        return self.tasks[home] if home < len(self.tasks) else f"task {home}"
+
+    def order(self, order: Sequence[int]) -> str:
+        """An order by the names of its tasks."""
+        return " → ".join(self.task(int(home)) for home in order)
+
+
+def percent(share: float | None, digits: int = 2) -> str:
+    """A share 0..1 as per cent; a dash where there is none."""
+    return "–" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def points(share: float | None) -> str:
+    """A difference of shares as points of per cent, with a true minus sign."""
+    return "–" if share is None else f"{100 * share:.2f}".replace("-", "−")
+
+
+def margin(mean: float | None, half: float | None) -> str:
+    """A mean with its half-width, both shares, as per cent."""
+    return percent(mean) if mean is None or half is None else f"{100 * mean:.2f} ± {100 * half:.2f} %"
