@@ -105,9 +105,14 @@ def _built(settings: Mapping[str, Any], known: Mapping[str, type], kind: type, w
     return built
 
 
+def place_of(device: str) -> torch.device:
+    """A device by name: cpu, cuda, cuda:1, or auto (cuda where there is one)."""
+    return torch.device(device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+
+
 def world_of(benchmark: Benchmark, model: Named, device: str = "cpu") -> World:
-    """Network and data on a device (cpu, cuda, or auto: cuda where there is one)."""
-    place = torch.device(device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+    """Network and data on a device."""
+    place = place_of(device)
     heads = torch.zeros(len(benchmark.tasks), benchmark.outputs, dtype=torch.bool)
     for row, task in zip(heads, benchmark.tasks, strict=True):
         row[list(task.classes)] = True

@@ -1,0 +1,214 @@
+"""What is still to run: suggestions, then the report, minus all that is on record. Knows neither Ray nor torch."""
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from nai.metrics import METRICS
+from nai.orders import Order
+from sweep.analysis import Asked, Goal, Ranked, Row, arms, ranking
+from sweep.search import Suggester
+from sweep.space import Space
+
+Seed = tuple[int, int]
+Settings = dict[str, Any]
+LOST = "lost: "
+"""How the error of a run begins that no worker lived to finish: it is tried again, unlike a failure."""
+
+
+class Run(NamedTuple):
+    """One order with one pair of seeds (init, data)."""
+
+    order: Order
+    seeds: Seed
+
+
+class Job(NamedTuple):
+    """A bundle for one worker: runs of one setting that share their prefixes."""
+
+    settings: Settings
+    runs: tuple[Run, ...]
+
+
+class Identity(NamedTuple):
+    """What names settings and runs: given by `nai.trial`, so that this room needs no torch."""
+
+    suggestion: Callable[[Settings], str]
+    fingerprint: Callable[[Settings, Run], str]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far the sweep is: runs on record, failed, and expected in all; the best suggestion so far."""
+
+    done: int
+    failed: int
+    expected: int
+    phase: str
+    best: Ranked | None
+
+
+class Agenda:
+    """Hands out jobs and takes rows; the same rows lead to the same jobs, whenever and wherever they ran.
+
+    slots: workers to keep busy. rows: those on record.
+    """
+
+    def __init__(self, space: Space, identity: Identity, rows: Iterable[Row], *, slots: int = 1) -> None:
+        self.space, self.identity, self.slots = space, identity, slots
+        tasks = space.tasks()
+        self.search_runs = _crossed(space.search_orders(tasks), space.pairs)
+        self.report_runs = _crossed(space.report_orders(tasks), space.report_pairs)
+        self.goal = goal(space)
+        self.rows: dict[str, Row] = {}
+        self.suggester = Suggester(
+            space.parameters(),
+            space.search,
+            count=space.suggestions,
+            direction=METRICS[space.objective.metric].direction,
+        )
+        self.open: dict[int, tuple[Settings, set[str]]] = {}  # suggestion to the fingerprints it waits for
+        self.reported: set[str] | None = None
+        self.queue: deque[Job] = deque()
+        self.baselines: list[str] = []
+        self.searched: dict[str, Settings] = {}
+        self.put(rows)
+
+    # ---------------------------------------------------------------- work out, rows in
+    def next(self) -> Job | None:
+        """The next job; None when there is none before running jobs have come back, or at all."""
+        while not self.queue and self._prepare():
+            pass
+        return self.queue.popleft() if self.queue else None
+
+    @property
+    def finished(self) -> bool:
+        """Everything is on record."""
+        return not self.queue and self.reported is not None and not self.reported
+
+    def put(self, rows: Iterable[Row]) -> None:
+        """Rows that are on record now; lost runs are not, so that they run again."""
+        for row in rows:
+            if not (row["error"] or "").startswith(LOST):
+                self.rows[row["fingerprint"]] = row
+        for number, (settings, waiting) in list(self.open.items()):
+            waiting -= self.rows.keys()
+            if not waiting:
+                del self.open[number]
+                self.suggester.tell(number, self._value(settings))
+        if self.reported:
+            self.reported -= self.rows.keys()
+
+    def give_up(self, job: Job) -> None:
+        """Leave a job's missing runs for another time: nothing waits for them any longer."""
+        lost = {self.identity.fingerprint(job.settings, run) for run in job.runs} - self.rows.keys()
+        for number, (_, waiting) in list(self.open.items()):
+            if waiting & lost:
+                del self.open[number]
+                self.suggester.tell(number, None)
+        if self.reported:
+            self.reported -= lost
+
+    def standing(self) -> Standing:
+        """Progress as of now."""
+        failed = sum(bool(row["error"]) for row in self.rows.values())
+        ranked = self._ranking() if self.searched else ()
+        best = next((r for r in ranked if r.value is not None), None)
+        return Standing(len(self.rows), failed, self.expected, "search" if self.reported is None else "report", best)
+
+    @property
+    def expected(self) -> int:
+        """Runs of the whole sweep (a baseline that is also a suggestion counts twice)."""
+        arms = self.space.report.top + len(self.space.baselines()) if self.space.report else 0
+        return self.space.suggestions * len(self.search_runs) + arms * len(self.report_runs)
+
+    def asked(self) -> Asked:
+        """The sweep's question, for the analysis."""
+        return Asked(
+            sweep=self.space.name,
+            search_orders=_orders(self.search_runs),
+            search_seeds=self.space.pairs,
+            report_orders=_orders(self.report_runs),
+            report_seeds=self.space.report_pairs,
+            expected=self.expected,
+            baselines=self.baselines,
+            top=self.space.report.top if self.space.report else 0,
+            goal=self.goal,
+        )
+
+    # ---------------------------------------------------------------- the two phases
+    def _prepare(self) -> bool:
+        """Fill the queue from the next suggestion or from the report; False when there is nothing to add."""
+        if self.suggester.ready:
+            suggestion = self.suggester.ask()
+            settings = self.space.settings(suggestion.values)
+            self.searched[self.identity.suggestion(settings)] = settings
+            missing = self._missing(settings, self.search_runs)
+            self.open[suggestion.number] = (settings, {f for f, _ in missing})
+            self._enqueue(settings, missing, max(1, self.slots // self.space.search.ahead))
+            self.put(())
+            return True
+        if self.suggester.finished and not self.open and self.reported is None:
+            self._report()
+            return True
+        return False
+
+    def _report(self) -> None:
+        self.reported = set()
+        for settings in self._reporting():
+            missing = [(f, r) for f, r in self._missing(settings, self.report_runs) if f not in self.reported]
+            self.reported |= {f for f, _ in missing}
+            self._enqueue(settings, missing, self.slots)
+
+    def _reporting(self) -> list[Settings]:
+        """The best suggestions, and the baselines with all else as the very best has it."""
+        leaders = [r for r in self._ranking() if r.value is not None]
+        if not leaders or not self.space.report:
+            return []
+        best = [self.searched[r.suggestion] for r in leaders[: self.space.report.top]]
+        others = [best[0] | {"method": dict(b)} for b in self.space.baselines()]
+        self.baselines = [self.identity.suggestion(s) for s in others]
+        return best + others
+
+    def _ranking(self) -> Sequence[Ranked]:
+        rows = [row for row in self.rows.values() if row["suggestion"] in self.searched]
+        return ranking(rows, _orders(self.search_runs), self.space.pairs, self.goal)
+
+    def _value(self, settings: Settings) -> float | None:
+        name = self.identity.suggestion(settings)
+        rows = [row for row in self.rows.values() if row["suggestion"] == name]
+        ranked = ranking(rows, _orders(self.search_runs), self.space.pairs, self.goal)
+        return ranked[0].value if ranked else None
+
+    def _missing(self, settings: Settings, runs: Sequence[Run]) -> list[tuple[str, Run]]:
+        named = [(self.identity.fingerprint(settings, run), run) for run in runs]
+        return [(f, run) for f, run in named if f not in self.rows]
+
+    def _enqueue(self, settings: Settings, missing: Sequence[tuple[str, Run]], parts: int) -> None:
+        runs = sorted(run for _, run in missing)
+        self.queue.extend(Job(settings, part) for part in bundles(runs, parts))
+
+
+def bundles(runs: Sequence[Run], parts: int) -> list[tuple[Run, ...]]:
+    """Runs in at most so many parts of even size, neighbours in the order tree together."""
+    ordered = sorted(runs, key=lambda run: (run.seeds, run.order))
+    parts = min(parts, len(ordered))
+    cuts = [len(ordered) * i // parts for i in range(parts + 1)] if parts else []
+    return [tuple(ordered[a:b]) for a, b in itertools.pairwise(cuts)]
+
+
+def goal(space: Space) -> Goal:
+    """The objective as the analysis takes it."""
+    one = space.objective
+    options = {k: float(v) for k, v in (("share", one.share), ("weight", one.weight)) if v is not None}
+    return Goal(one.metric, one.aggregate, options)
+
+
+def _crossed(orders: Sequence[Order], pairs: Sequence[Seed]) -> tuple[Run, ...]:
+    return tuple(Run(order, pair) for pair in pairs for order in orders)
+
+
+def _orders(runs: Sequence[Run]) -> tuple[Order, ...]:
+    return tuple(dict.fromkeys(run.order for run in runs))

@@ -1,0 +1,134 @@
+"""What a worker does: a job in, record rows out. The only room of the sweep that trains."""
+
+import ctypes
+import importlib.metadata
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from nai import trial as nai_trial
+from nai.seeds import Seeds
+from nai.tasks import Benchmark
+from nai.training import Training
+from nai.trial import Named, Outcome, Trial
+from sweep.agenda import Identity, Job, Run, Settings
+
+Row = dict[str, Any]
+
+
+def trial_of(settings: Settings, run: Run) -> Trial:
+    """The trial of one order and seeds; ValueError for settings that no trial can have."""
+    return Trial(
+        benchmark=Named.of(**settings["benchmark"]),
+        model=Named.of(**settings["model"]),
+        method=nai_trial.method_of(settings["method"]),
+        training=Training(**settings["training"]),
+        order=tuple(run.order),
+        seeds=Seeds(*run.seeds),
+    )
+
+
+def identity(benchmark: Benchmark) -> Identity:
+    """Names of settings and runs on a benchmark's content."""
+    nothing = Run((), (0, 0))
+    return Identity(
+        suggestion=lambda s: nai_trial.suggestion_of(nai_trial.settings(trial_of(s, nothing), benchmark.digest)),
+        fingerprint=lambda s, run: nai_trial.fingerprint(trial_of(s, run), benchmark.digest),
+    )
+
+
+def prepare(cpus: float) -> None:
+    """Make this process a worker: as many threads as it has CPUs, and memory that is not given back each step."""
+    torch.set_num_threads(max(1, int(cpus)))
+    if platform.system() == "Linux" and platform.libc_ver()[0] == "glibc":
+        # glibc gives every large tensor fresh pages, which costs a fifth of a training step
+        libc = ctypes.CDLL(None)
+        libc.mallopt(-3, 2**30)  # M_MMAP_THRESHOLD
+        libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
+
+
+def train(job: Job, benchmark: Benchmark, *, device: str = "auto", stack: int | None = None) -> Iterator[Row]:
+    """The rows of a job, each as soon as it is complete; a run that fails is a row with its error."""
+    trials = [trial_of(job.settings, run) for run in job.runs]
+    facts = _facts(trials[0], benchmark)
+    missing = {nai_trial.fingerprint(t, benchmark.digest): t for t in trials}
+    try:
+        for outcome in nai_trial.run_many(trials, benchmark=benchmark, device=device, width=stack):
+            name = nai_trial.fingerprint(outcome.trial, benchmark.digest)
+            del missing[name]
+            yield facts | _row(name, outcome, device)
+    except (ValueError, TypeError, RuntimeError, ArithmeticError, LookupError, AttributeError) as error:
+        # what a method or model of the user's own raises is the same on every try: a result, not an accident
+        text = f"{type(error).__name__}: {error}"
+        for name, left in missing.items():
+            yield facts | _failed(name, left, text, device)
+
+
+def _facts(trial: Trial, benchmark: Benchmark) -> Row:
+    settings = nai_trial.settings(trial, benchmark.digest)
+    return {
+        "suggestion": nai_trial.suggestion_of(settings),
+        "settings": nai_trial.canonical(settings),
+        "benchmark": benchmark.name,
+        "scenario": benchmark.scenario,
+        "model": trial.model.name,
+        "method": settings["method"]["name"],
+        "versions": json.dumps(versions(), sort_keys=True),
+    }
+
+
+def versions() -> Mapping[str, str]:
+    """Releases of what decides bits."""
+    return {
+        "nai-sweep": _release("nai-sweep"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+    }
+
+
+def _release(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _run(name: str, trial: Trial, device: str) -> Row:
+    return {
+        "fingerprint": name,
+        "order": list(trial.order),
+        "seed_init": trial.seeds.init,
+        "seed_data": trial.seeds.data,
+        "device": _device(device),
+        "finished": time.time(),
+    }
+
+
+def _row(name: str, outcome: Outcome, device: str) -> Row:
+    found = outcome.result
+    return _run(name, outcome.trial, device) | {
+        "valid": None if found.valid is None else found.valid.tolist(),
+        "test": None if found.test is None else found.test.tolist(),
+        "effective_strength": None if found.strengths is None else list(found.strengths),
+        "seconds": found.seconds,
+        "width": found.width,
+        "error": found.error,
+    }
+
+
+def _failed(name: str, trial: Trial, error: str, device: str) -> Row:
+    nothing: Row = {"valid": None, "test": None, "effective_strength": None}
+    return _run(name, trial, device) | nothing | {"seconds": 0.0, "width": 1, "error": error}
+
+
+def _device(device: str) -> str:
+    kind = nai_trial.place_of(device)
+    if kind.type == "cuda":
+        return str(torch.cuda.get_device_name(kind))
+    return f"cpu ({os.uname().machine})"
