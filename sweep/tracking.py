@@ -7,7 +7,6 @@ thread of the driver does it; training hands rows over and goes on. The only kee
 
 import contextlib
 import math
-import numbers
 import os
 import re
 import sqlite3
@@ -16,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
@@ -65,10 +65,11 @@ def redacted(text: str) -> str:
 
 @dataclass
 class Run:
-    """A run as far as this process knows it; status is None until it has ended."""
+    """A run as far as this process knows it; status is None until it has ended, described: has parameters."""
 
     id: str
     status: str | None = None
+    described: bool = False
     metrics: dict[str, float] = field(default_factory=dict)
 
 
@@ -112,7 +113,7 @@ class Projection:
             self.client.delete_run(info.run_id)
             return
         status = None if info.status in OPEN else str(info.status)
-        self.runs[kind, name] = Run(info.run_id, status, dict(run.data.metrics))
+        self.runs[kind, name] = Run(info.run_id, status, bool(run.data.params), dict(run.data.metrics))
         if kind == "trial" and status:
             scores = self.scores.setdefault(tags["nai.suggestion"], {})
             scores[name] = score(run.data.metrics, tags, info.end_time or 0)
@@ -133,11 +134,11 @@ class Projection:
         self.client.log_batch(run.id, values, [Param(name, text) for name, text in params.items()])
 
     def _suggestion(self, row: Row, start: int) -> Run:
-        new = ("suggestion", row["suggestion"]) not in self.runs
         name = f"{row['method']} {row['suggestion']}"
         run = self._open(("suggestion", row["suggestion"]), suggestion_tags(row), name, start)
-        if new:
+        if not run.described:
             self._log(run, (), start, settings_params(row["settings"]))
+            run.described = True
         return run
 
     def write(self, row: Row) -> None:
@@ -189,15 +190,13 @@ class Projection:
         """The sweep's own run: the numbers of its summary as metrics, the rest as tags, and its files."""
         from mlflow.entities import RunTag
 
-        reals = {
-            k: float(v) for k, v in summary.items() if isinstance(v, numbers.Real) and not isinstance(v, bool)
-        }
+        given = {name: value for name, value in summary.items() if value is not None}
+        reals = {k: float(v) for k, v in given.items() if isinstance(v, Real) and not isinstance(v, bool)}
         values = {key(k): v for k, v in reals.items() if math.isfinite(v)}
         changed = [Point(k, v, 0) for k, v in values.items() if self.sweep.metrics.get(k) != v]
         self._log(self.sweep, changed, int(time.time() * 1000))
-        texts = {f"nai.{k}": str(v) for k, v in summary.items() if k not in reals} | {
-            "mlflow.note.content": note
-        }
+        texts = {f"nai.{k}": str(v) for k, v in given.items() if k not in reals}
+        texts["mlflow.note.content"] = note
         self.client.log_batch(self.sweep.id, tags=[RunTag(key(k), tag(v)) for k, v in texts.items()])
         for path in artifacts:
             self.client.log_artifact(self.sweep.id, str(path))

@@ -190,13 +190,14 @@ def test_a_second_sync_creates_nothing_and_changes_nothing(synced):
     assert (again.created, contents(synced)) == (0, before)
 
 
-def test_killed_half_way_and_synced_is_the_same_as_never_killed(synced, tmp_path, monkeypatch):
+@pytest.mark.parametrize("survived", [0, 5])  # the suggestion's own settings are lost, or a trial's
+def test_killed_half_way_and_synced_is_the_same_as_never_killed(survived, synced, tmp_path, monkeypatch):
     from mlflow import MlflowClient
 
     log, calls = MlflowClient.log_batch, iter(range(100))
 
     def dies(self, *args, **kwargs):
-        if next(calls) >= 5:
+        if next(calls) >= survived:
             raise OSError("killed")
         return log(self, *args, **kwargs)
 
