@@ -65,7 +65,7 @@ def spread(groups: Sequence[Spread]) -> Chart:
             fillcolor="rgba(0,0,0,0)",
         )
     figure.update_layout(_layout(90 + 84 * len(groups)), showlegend=False)
-    figure.update_xaxes(title="average accuracy at the end (%)", gridcolor=GRID, zeroline=False)
+    figure.update_xaxes(title="accuracy at the end (%)", gridcolor=GRID, zeroline=False)
     figure.update_yaxes(autorange="reversed", automargin=True)
     return _plain(figure)
 

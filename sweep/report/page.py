@@ -58,9 +58,8 @@ def write(path: Path, results: Mapping[str, Any], rows: Sequence[Row], page_fact
 
 
 def _share(results: Mapping[str, Any]) -> int:
-    """How much of the sweep is on record, in whole per cent, never 100 before the end."""
-    ran = results["done"] + results["failed"]
-    return 100 if results["complete"] else min(99, 100 * ran // max(1, results["expected"]))
+    """How much of the sweep is on record, in whole per cent, rounded down: 100 is the end."""
+    return min(100, 100 * int(results["done"] + results["failed"]) // max(1, int(results["expected"])))
 
 
 def _environment() -> Environment:

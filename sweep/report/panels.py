@@ -177,7 +177,8 @@ def _unseen(page: Page) -> str:
     if not shares or max(shares) == 0:
         return "All orders were run." if shares else ""
     share = percent(max(shares), digits=1)
-    return f"If the orders were drawn at random, under {share} are worse than the worst here (95 % sure)."
+    proved = f"fewer than {share} of all orders are worse than the worst here"
+    return f"If the orders were drawn at random, one can be 95 % sure that {proved}."
 
 
 def _heat(page: Page, which: str, order: Order, percents: Any, low: float) -> Figure:

@@ -151,6 +151,14 @@ def test_all_orders_run_leave_the_seeds_alone_uncertain():
     assert crossed_half_width(values, population=2) == pytest.approx(4.30265 * 0.1 / math.sqrt(3), rel=1e-5)
 
 
+def test_no_interval_is_narrower_than_the_seeds_alone_make_it():
+    # MS_order = MS_seed = .0025 and MS_rest = .2025, so the sum of the parts is negative and the seeds decide.
+    values = np.array([[0.9, 0.5], [0.4, 0.9]])
+    assert crossed_half_width(values, population=100) == pytest.approx(
+        12.7062 * math.sqrt(0.0025 / 4), rel=1e-5
+    )
+
+
 def test_equal_runs_have_no_width():
     assert crossed_half_width(np.full((3, 2), 0.5), population=6) == 0
 
@@ -193,6 +201,12 @@ def test_paired_difference_by_hand():
     assert (found.mean, found.won) == (pytest.approx(0.025), 0.5)
     assert found.half == pytest.approx(crossed_half_width(gain, 2))
     assert (found.orders, found.seeds) == (2, 2)
+
+
+def test_a_tied_order_is_half_won():
+    rows = crossing(NAI, [[0.9, 0.5], [0.6, 0.7]]) + crossing(FINETUNE, [[0.5, 0.9], [0.5, 0.6]])
+    found = analysis.paired(rows, suggestion(NAI), suggestion(FINETUNE), orders=ORDERS, seeds=SEEDS)
+    assert found.won == 0.75
 
 
 def test_pairs_use_the_runs_that_both_have():
