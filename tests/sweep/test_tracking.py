@@ -15,8 +15,6 @@ from sweep.tracked import Score, aggregates, digest, flat, key, trial_points, tr
 from sweep.tracking import Tracker, destination, redacted, sync
 
 pytest.importorskip("mlflow")
-# mlflow's own, at import
-pytestmark = pytest.mark.filterwarnings("ignore:The ..noload.. loader strategy:DeprecationWarning")
 
 ORDERS = [(0, 1, 2), (2, 0, 1), (1, 2, 0)]
 SUMMARY = {"test/average_accuracy_mean": 0.75, "best": "aaaaaaaaaaaa", "broken": math.nan, "absent": None}
