@@ -3,13 +3,12 @@
 nai's methods, models and benchmarks, and so torch, are imported when a check is called, not before.
 """
 
-import importlib
 import inspect
 import itertools
 import re
 import types
 from collections import abc
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from sweep.space.mistakes import Finding, Path, nearest, shown, suggestion, unknown
@@ -64,32 +63,22 @@ def known(section: str) -> Mapping[str, Thing]:
 
 def found(section: str, name: str) -> Thing:
     """What a name stands for: a known name, or `module:attribute`; ValueError when there is none."""
-    if ":" in name:
-        return _imported(name)
-    if name not in known(section):
+    from nai.trial import attribute
+
+    if ":" not in name and name not in known(section):
         raise ValueError(unknown(section, name, known(section)))
-    return known(section)[name]
-
-
-def _imported(name: str) -> Thing:
-    module, _, attribute = name.partition(":")
-    try:
-        thing = getattr(importlib.import_module(module), attribute)
-    except ImportError as error:
-        raise ValueError(f"{name}: {error}; install it, or put its folder on PYTHONPATH") from None
-    except AttributeError:
-        raise ValueError(f"{name}: module {module} has no {attribute}") from None
+    thing = attribute(name) if ":" in name else known(section)[name]
     if not callable(thing):
         raise ValueError(f"{name} is neither a class nor a function")
-    return thing  # type: ignore[no-any-return]
+    return thing
 
 
-def made(section: str, name: str, inputs: Sequence[object], options: Options) -> object:
+def made(section: str, name: str, options: Options) -> object:
     """The method, model or training of these settings; ValueError or TypeError when it refuses them."""
     from nai.methods import Method
     from nai.models import Network
 
-    thing = found(section, name)(*inputs, **options)
+    thing = found(section, name)(**options)
     kind = {"method": Method, "model": Network}.get(section, object)
     if not isinstance(thing, kind):
         raise TypeError(f"{name} makes a {type(thing).__name__}, not a {kind.__module__}.{kind.__name__}")
@@ -111,8 +100,8 @@ def wanted(section: str, name: str, thing: Thing) -> dict[str, Wanted] | None:
         return None
     hints = get_type_hints(thing.__init__ if inspect.isclass(thing) else thing)
     built_in = section == "benchmark" and ":" not in name
-    # a model is handed features and outputs, a built-in benchmark its data set
-    own = parameters[2 if section == "model" else 1 if built_in else 0 :]
+    handed = ("features", "outputs") if section == "model" else ("source",) if built_in else ()
+    own = [p for p in parameters if p.name not in handed]
     declared = {p.name: Wanted(hints.get(p.name, Any), p.default is p.empty) for p in own}
     return {"dataset": Wanted(str, True), **declared, "root": Wanted(str, False)} if built_in else declared
 

@@ -148,9 +148,10 @@ def _builder(asked: checks.Asked, shapes: list[checks.Shape]) -> Callable[[check
     if asked.section == "benchmark":
         return lambda options: shapes.append(checks.shape(asked.name, options))
     if asked.section == "model":
-        _, *inputs = shapes[0] if shapes else checks.UNSEEN
-        return lambda options: checks.made("model", asked.name, inputs, options)
-    return lambda options: checks.made(asked.section, asked.name, (), options)
+        shape = shapes[0] if shapes else checks.UNSEEN
+        handed = {"features": shape.features, "outputs": shape.outputs}
+        return lambda options: checks.made("model", asked.name, options | handed)
+    return lambda options: checks.made(asked.section, asked.name, options)
 
 
 def _objective(data: dict[str, Any]) -> list[Finding]:

@@ -1,6 +1,7 @@
 """The tables of a search space: their keys, types and the rules that need nothing but the table itself."""
 
 import math
+import re
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -11,6 +12,7 @@ from pydantic import (
     Field,
     PlainValidator,
     Tag,
+    field_validator,
     model_validator,
 )
 
@@ -44,6 +46,12 @@ def _plain(value: object) -> Value:
     if isinstance(value, int | float):
         return _number(value)
     raise ValueError(f"must be a number, text, true or false, or a list of these, not {shown(value)}")
+
+
+def _amount(value: float) -> float:
+    if value < 0:
+        raise ValueError(f"must be at least 0, not {value}")
+    return value
 
 
 def _stack(value: object) -> object:
@@ -245,11 +253,19 @@ class Objective(Table):
                 raise ValueError(
                     f'{option} belongs to aggregate "{owner}", not "{self.aggregate}": leave it out'
                 )
-        if self.share is not None and not 0 < self.share <= 1:
-            raise ValueError(f"share {self.share} must be above 0 and at most 1")
-        if self.weight is not None and self.weight < 0:
-            raise ValueError(f"weight {self.weight} must be at least 0")
         return self
+
+    @field_validator("share")
+    @classmethod
+    def _check_share(cls, share: float | None) -> float | None:
+        if share is not None and not 0 < share <= 1:
+            raise ValueError(f"must be above 0 and at most 1, not {share}")
+        return share
+
+    @field_validator("weight")
+    @classmethod
+    def _check_weight(cls, weight: float | None) -> float | None:
+        return weight if weight is None else _amount(weight)
 
 
 class Search(Table):
@@ -275,12 +291,17 @@ class Resources(Table):
 
     cpus: Number = 1
     gpus: Number = 0
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    device: str = "auto"
     stack: Annotated[Literal["auto"] | int, PlainValidator(_stack)] = "auto"
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        for name, amount in (("cpus", self.cpus), ("gpus", self.gpus)):
-            if amount < 0:
-                raise ValueError(f"{name} {amount} must be at least 0")
-        return self
+    @field_validator("cpus", "gpus")
+    @classmethod
+    def _check_amount(cls, amount: float) -> float:
+        return _amount(amount)
+
+    @field_validator("device")
+    @classmethod
+    def _check_device(cls, device: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+            raise ValueError(f"{shown(device)} is not auto, cpu, cuda or the number of a card such as cuda:0")
+        return device
