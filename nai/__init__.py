@@ -3,6 +3,7 @@
 Everything is imported when it is first asked for, so that orders and metrics cost no torch.
 """
 
+# ruff: noqa: F401  (`__all__` is worked out from HOMES)
 import importlib
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ HOMES = {
     "nai.tree": ("grow",),
     "nai.trial": ("Named", "Outcome", "Trial", "run", "run_many"),
 }
-__all__ = sorted(name for names in HOMES.values() for name in names)  # noqa: PLE0605
+__all__ = sorted(name for names in HOMES.values() for name in names)
 
 
 def __getattr__(name: str) -> Any:

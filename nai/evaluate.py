@@ -28,7 +28,8 @@ def evaluate(lessons: Sequence[Lesson], world: World, method: Method) -> list[Ac
     """Accuracy of each lesson on every task, met or not; it draws nothing and changes nothing."""
     if not stackable(world.net, world.device) and len(lessons) > 1:
         return [evaluate([x], world, method)[0] for x in lessons]
-    hits = torch.stack([_hits(lessons, world, method, t) for t in range(len(world.test))], 2)  # [2, lessons, tasks]
+    # [2, lessons, tasks]
+    hits = torch.stack([_hits(lessons, world, method, t) for t in range(len(world.test))], 2)
     totals = torch.tensor([[len(v) for v in part] for part in (world.valid, world.test)])
     shares = hits.cpu() / totals[:, None]
     return [Accuracy(shares[0, i], shares[1, i]) for i in range(len(lessons))]

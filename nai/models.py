@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -86,7 +87,12 @@ class Network(nn.Module, ABC):
 
 def keep_mask(batch: int, units: Sequence[int], dropout: float) -> Draw:
     """Draws a dropout mask [batch, *units], scaled to keep the mean."""
-    return lambda chance: (torch.rand(batch, *units, generator=chance) >= dropout) / (1 - dropout)
+
+    def mask(chance: torch.Generator) -> Tensor:
+        kept: Tensor = torch.rand(batch, *units, generator=chance) >= dropout
+        return kept / (1 - dropout)
+
+    return mask
 
 
 def _drop(x: Tensor, name: str, noise: Mapping[str, Tensor]) -> Tensor:
@@ -113,7 +119,7 @@ class Mlp(Network):
         _check(widths=widths, activation=activation, dropout=dropout)
         sizes = [torch.Size(features).numel(), *widths, outputs]
         with torch.device("meta"):
-            self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+            self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         layers = [
             Layer(f"layers.{i}", (f"layers.{i}.weight", f"layers.{i}.bias"), n, i - 1 if i else None)
             for i, n in enumerate(sizes[1:])
@@ -167,9 +173,7 @@ class ConvNet(Network):
         sizes = [channels, *(w for width in widths for w in (width, width))]
         flat = widths[-1] * torch.Size(self.space[-1]).numel()
         with torch.device("meta"):
-            self.convs = nn.ModuleList(
-                nn.Conv2d(a, b, 3, padding=1) for a, b in zip(sizes, sizes[1:], strict=False)
-            )
+            self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(sizes))
             self.dense_layer = nn.Linear(flat, dense_units)
             self.out = nn.Linear(dense_units, outputs)
         names = [f"convs.{i}" for i in range(len(self.convs))] + ["dense_layer", "out"]
@@ -242,8 +246,7 @@ class ResNet18(Network):
             self.stem = nn.Conv2d(channels, width, 3, padding=1, bias=False)
             self.norm = nn.GroupNorm(groups, width)
             self.blocks = nn.ModuleList(
-                Block(a, b, 2 if i in (2, 4, 6) else 1, groups)
-                for i, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False))
+                Block(a, b, 2 if i in (2, 4, 6) else 1, groups) for i, (a, b) in enumerate(pairwise(sizes))
             )
             self.out = nn.Linear(widths[-1], outputs)
         self.hidden = (_owned(self, "stem", ("stem", "norm"), width), *self._block_layers(widths))

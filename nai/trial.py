@@ -101,7 +101,9 @@ def _built(settings: Mapping[str, Any], known: Mapping[str, type], kind: type, w
     maker = known[name] if name in known else attribute(name)
     built = maker(**{k: v for k, v in settings.items() if k != "name"})
     if not isinstance(built, kind):
-        raise ValueError(f"{what} {name!r} gives a {type(built).__name__}, not a {kind.__module__}.{kind.__name__}")
+        raise ValueError(
+            f"{what} {name!r} gives a {type(built).__name__}, not a {kind.__module__}.{kind.__name__}"
+        )
     return built
 
 
@@ -200,7 +202,9 @@ def run_many(
     by_run = {(t.seeds, t.order): t for t in trials}
     for trial in by_run.values():
         if dataclasses.replace(trial, order=first.order, seeds=first.seeds) != first:
-            raise ValueError(f"run_many takes trials that differ in order and seeds alone, got {first} and {trial}")
+            raise ValueError(
+                f"run_many takes trials that differ in order and seeds alone, got {first} and {trial}"
+            )
     world = world_of(benchmark or load(first.benchmark), first.model, device)
     for result in grow(list(by_run), world, first.method, first.training, width=width):
         yield Outcome(by_run[result.seeds, result.order], result)

@@ -67,7 +67,9 @@ def activation_statistics(
         pooled = [STATISTICS[stat](POOLINGS[pooling](x) if x.ndim > 2 else x) for x in maps]
         new = [_moments(x, part.weights) for x in pooled]
         state = [_merged(a, b) for a, b in zip(state, new, strict=True)] if state else new
-    return [Statistics(average, (squares / weight.clamp(min=1e-12)).sqrt()) for weight, average, squares in state]
+    return [
+        Statistics(average, (squares / weight.clamp(min=1e-12)).sqrt()) for weight, average, squares in state
+    ]
 
 
 def _moments(x: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -19,7 +19,7 @@ CHUNK_VMAP = 32
 """Samples of one vmapped pass: each carries a gradient of the whole net."""
 
 Score = Callable[[Tensor, Batch], tuple[Tensor, Tensor]]
-"""logits [batch, outputs], batch -> what to differentiate [batch], and the weight of each sample's term [batch]."""
+"""Logits [batch, outputs] and batch in; what to differentiate and each sample's weight out, both [batch]."""
 Power = Callable[[Tensor], Tensor]
 
 
@@ -83,9 +83,7 @@ def _by_vmap(net: Network, params: Params, batch: Batch, score: Score, power: Po
 
     gradients, weights = vmap(grad(value, has_aux=True), in_dims=(None, 0))(params, batch)
     factor = weights * batch.weights
-    return {
-        k: (power(g) * factor.view(-1, *[1] * (g.ndim - 1))).sum(0) for k, g in gradients.items()
-    }
+    return {k: (power(g) * factor.view(-1, *[1] * (g.ndim - 1))).sum(0) for k, g in gradients.items()}
 
 
 def likelihood(mask: Callable[[Batch], Tensor]) -> Score:

@@ -1,6 +1,6 @@
-"""The quadratic penalty that NAI, EWC, SI and MAS share: strength / 2 x sum of importance x (theta - anchor)^2.
+"""The quadratic penalty of NAI, EWC, SI and MAS: strength / 2 x sum of importance x (theta - anchor)^2.
 
-One convention for all of them, so that strengths compare (papers that leave out the 1/2 need twice their number).
+One convention for all of them, so that strengths compare (papers without the 1/2 need twice their number).
 In memory: `importance.<parameter>` (broadcasts over the parameter's trailing axes) and `anchor.<parameter>`.
 """
 

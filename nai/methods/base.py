@@ -85,10 +85,11 @@ class Method(ABC):  # noqa: B024  (every hook has a default: finetuning)
         self, net: Network, params: Params, batch: Batch, memory: Memory, context: Context
     ) -> Params:
         """Gradient of the loss; replace it for projections that need more than one."""
-        return grad(lambda p: self.loss(net, p, batch, memory, context))(params)
+        found: Params = grad(lambda p: self.loss(net, p, batch, memory, context))(params)
+        return found
 
     def adjust(self, grads: Params, params: Params, memory: Memory, context: Context) -> Params:
-        """Adds what does not depend on data (a quadratic penalty, a mask) to the gradient, without autograd."""
+        """Adds what does not depend on data (a quadratic penalty, a mask), without autograd."""
         return grads
 
     def after_step(

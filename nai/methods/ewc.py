@@ -7,10 +7,10 @@ from torch import Tensor
 
 from nai.importance.gradients import CHUNK, Score, expected_likelihood, likelihood, per_sample, square
 from nai.methods.anchored import mean_anchor, pull, unguarded
-from nai.methods.base import Batch, Context, Memory, Method, mask_of, one_of, positive
+from nai.methods.base import Context, Memory, Method, mask_of, one_of, positive
 from nai.models import Network, Params
 from nai.seeds import Draw
-from nai.tasks import Rows, gather
+from nai.tasks import Batch, Rows, gather
 
 LABELS = ("exact", "true", "sample")
 

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from nai.importance.gradients import output_norm, per_sample, size
 from nai.methods.anchored import pull, under, unguarded
-from nai.methods.base import Batch, Context, Memory, Method, mask_of, positive
+from nai.methods.base import Context, Memory, Method, mask_of, positive
 from nai.models import Network, Params
-from nai.tasks import Rows
+from nai.tasks import Batch, Rows
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Neuron activation importance: the method this package is named after, with every choice the paper leaves open."""
+"""Neuron activation importance, which this package is named after: all choices the paper leaves open."""
 
 from dataclasses import dataclass
 
@@ -76,11 +76,15 @@ class Nai(Method):
 
     def _check_combinations(self) -> None:
         if self.anchor == "weighted_mean" and self.accumulation != "sum":
-            raise ValueError("anchor 'weighted_mean' is exact for sums: use accumulation 'sum' or anchor 'last'")
+            raise ValueError(
+                "anchor 'weighted_mean' is exact for sums: use accumulation 'sum' or anchor 'last'"
+            )
         if self.penalty == "group_l2" and (self.group != "incoming" or self.anchor != "last"):
             raise ValueError("penalty 'group_l2' moves whole neurons: use group 'incoming' and anchor 'last'")
         if self.reset.endswith("zero_outgoing") and self.penalty != "group_l2":
-            raise ValueError("reset 'unimportant+zero_outgoing' destroys neurons unless penalty is 'group_l2'")
+            raise ValueError(
+                "reset 'unimportant+zero_outgoing' destroys neurons unless penalty is 'group_l2'"
+            )
         if self.sparsity and self.penalty != "group_l2":
             raise ValueError(f"sparsity {self.sparsity} acts only with penalty 'group_l2'")
 
@@ -203,7 +207,9 @@ class Nai(Method):
         for name in layer.parameters:
             goal = torch.where(shaped(omega > 0, params[name]), memory[f"anchor.{name}"], 0.0)
             away[name] = (goal, params[name] - goal)
-        distance = torch.stack([d.flatten(1).square().sum(1) if d.ndim > 1 else d.square() for _, d in away.values()])
+        distance = torch.stack(
+            [d.flatten(1).square().sum(1) if d.ndim > 1 else d.square() for _, d in away.values()]
+        )
         force = torch.where(omega > 0, self.strength / 2 * omega, self.sparsity)
         keep = torch.relu(1 - force * rate / distance.sum(0).sqrt().clamp(min=1e-12))
         return {name: goal + shaped(keep, d) * d for name, (goal, d) in away.items()}
