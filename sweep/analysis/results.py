@@ -10,7 +10,7 @@ from typing import Any
 from sweep.analysis.arms import Arm, Order, Row, Seed, arms, failed, varied
 from sweep.analysis.ranking import Goal, Ranked, ranking, strength_curve
 from sweep.analysis.tables import TAIL, ArmSummary, Paired, paired, summarise
-from sweep.analysis.verdict import verdict
+from sweep.analysis.verdict import counted, verdict
 
 SCHEMA = 1
 
@@ -78,7 +78,7 @@ def selection(asked: Asked) -> str:
         "mean_minus_std": f"mean less {goal.options.get('weight', 1.0):g} standard deviations",
     }[goal.aggregate]
     metric = "accuracy" if goal.metric == "average_accuracy" else goal.metric.replace("_", " ")
-    return f"validation {metric} over the {len(asked.search_orders)} search orders ({how})"
+    return f"validation {metric} over {counted(len(asked.search_orders), 'search order')} ({how})"
 
 
 def write_json(found: Mapping[str, Any]) -> str:

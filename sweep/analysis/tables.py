@@ -86,7 +86,7 @@ def summarise(arm: Arm, orders: Sequence[Order], seeds: Sequence[Seed], split: s
     runs = crossing(arm, orders, seeds, split)
     counts = (len(runs.orders), len(runs.seeds), runs.missing, runs.failed)
     return ArmSummary(
-        arm.suggestion, arm.label, arm.method, *counts, **(_figures(runs) if runs.orders else {})
+        arm.suggestion, arm.label, arm.method, *counts, **(_known(_figures(runs)) if runs.orders else {})
     )
 
 
@@ -146,6 +146,12 @@ def _figures(runs: Crossing) -> dict[str, Any]:
         "order_share": order_share(averages),
         "unseen_worse": unseen_worse(len(runs.orders), math.factorial(tasks)),
     }
+
+
+def _known(figures: dict[str, Any]) -> dict[str, Any]:
+    """Figures with None for what does not exist, such as a range over one order or forgetting of one task."""
+    odd = {name for name, value in figures.items() if isinstance(value, float) and not math.isfinite(value)}
+    return {name: None if name in odd else value for name, value in figures.items()}
 
 
 def _measure(runs: Crossing, name: str) -> Floats:

@@ -40,13 +40,13 @@ def verdict(
         return Verdict(
             f"{best.label} leads the search, but there is no report run of it to judge yet.", warned
         )
-    parts = [_reached(best), *_compared(best, baselines[:1], pairs[:1]), _ordered(best, baselines[:1])]
+    parts = [_reached(best), *_compared(best, baselines[:1], pairs[:1]), *_ordered(best, baselines[:1])]
     return Verdict("; ".join(parts) + ".", warned)
 
 
 def _reached(best: ArmSummary) -> str:
     spread = "" if best.half is None else f" ± {_points(best.half)}"
-    over = f"{_count(best.orders, 'order')} and {_count(best.seeds, 'seed')}"
+    over = f"{counted(best.orders, 'order')} and {counted(best.seeds, 'seed')}"
     worst = f"{_percent(best.worst)} in the worst order"
     return f"{best.label} reaches {_percent(best.mean)}{spread} on average over {over}, and {worst}"
 
@@ -69,15 +69,17 @@ def _compared(best: ArmSummary, baselines: Sequence[ArmSummary], pairs: Sequence
     ]
 
 
-def _ordered(best: ArmSummary, baselines: Sequence[ArmSummary]) -> str:
+def _ordered(best: ArmSummary, baselines: Sequence[ArmSummary]) -> list[str]:
+    """The clause on how the order moves single tasks; none with one order, which moves nothing."""
+    if best.aopd is None:
+        return []
     said = f"the order moves a task's final accuracy by {_points(best.aopd)} points on average (AOPD) and by"
-    said += f" up to {_points(best.mopd)} (MOPD) over {_count(best.orders, 'order')}"
+    said += f" up to {_points(best.mopd)} (MOPD) over {counted(best.orders, 'order')}"
     same = [
         other for other in baselines if other.orders == best.orders and other.suggestion != best.suggestion
     ]
-    return said + "".join(
-        f", {other.label}: {_points(other.aopd)} and {_points(other.mopd)}" for other in same
-    )
+    others = "".join(f", {other.label}: {_points(other.aopd)} and {_points(other.mopd)}" for other in same)
+    return [said + others]
 
 
 def _cautions(
@@ -85,7 +87,7 @@ def _cautions(
 ) -> list[str]:
     cautions = []
     if shared:
-        orders = _count(shared, "order")
+        orders = counted(shared, "order")
         cautions.append(f"Search and report share {orders}: settings are judged on orders that chose them.")
     if best.seeds == 1:
         cautions.append("One seed only: the figures hold for this seed, there is no interval over seeds.")
@@ -103,9 +105,9 @@ def _cautions(
 
 
 def _lacking(arm: ArmSummary) -> str:
-    runs = f"{_count(arm.orders, 'order')} × {_count(arm.seeds, 'seed')}"
+    runs = f"{counted(arm.orders, 'order')} × {counted(arm.seeds, 'seed')}"
     used = f"its figures use {runs}" if arm.orders else "so it has no figures"
-    return f"{arm.label}: {_count(arm.failed, 'run')} failed and {arm.missing} not on record; {used}."
+    return f"{arm.label}: {counted(arm.failed, 'run')} failed and {arm.missing} not on record; {used}."
 
 
 def _beaten(pair: Paired, baselines: Sequence[ArmSummary]) -> str:
@@ -122,5 +124,6 @@ def _points(share: float | None) -> str:
     return "no value" if share is None else f"{100 * share:.2f}"
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: "1 order", "2 orders"."""
     return f"{number} {noun}" + ("" if number == 1 else "s")

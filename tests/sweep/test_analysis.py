@@ -152,7 +152,7 @@ def test_all_orders_run_leave_the_seeds_alone_uncertain():
 
 
 def test_no_interval_is_narrower_than_the_seeds_alone_make_it():
-    # MS_order = MS_seed = .0025 and MS_rest = .2025, so the sum of the parts is negative and the seeds decide.
+    # MS_order = MS_seed = .0025 and MS_rest = .2025, so the parts sum to less than 0 and the seeds decide.
     values = np.array([[0.9, 0.5], [0.4, 0.9]])
     assert crossed_half_width(values, population=100) == pytest.approx(
         12.7062 * math.sqrt(0.0025 / 4), rel=1e-5
@@ -339,6 +339,13 @@ def test_verdict_warns_of_shared_orders_one_seed_seed_noise_and_failures():
     assert "nai: 1 run failed and 0 not on record; its figures use 1 order × 2 seeds." in broken.cautions
 
 
+def test_verdict_on_one_order_is_silent_on_the_order():
+    found = analysis.verdict(only(crossing(NAI, [[0.9, 0.8], [0.6, 0.7]]), ORDERS[:1]))
+    sentence = "nai reaches 85.00 % on average over 1 order and 2 seeds, and 85.00 % in the worst order."
+    assert found.sentence == sentence
+    assert found.cautions == ("One order only: nothing here says how much the order matters.",)
+
+
 def test_verdict_before_there_is_one():
     assert analysis.verdict(None).sentence.startswith("No suggestion has all its search runs on record yet")
     unjudged = replace(only(crossing(NAI, [[None] * 2] * 2)), label="nai")
@@ -356,7 +363,7 @@ def test_results_choose_on_validation_and_judge_on_report_orders():
         ("nai strength=0.1", "best", 8, 2),
         ("finetune", "baseline", 8, 2),
     ]
-    assert found["selection"] == "validation accuracy over the 8 search orders (mean)"
+    assert found["selection"] == "validation accuracy over 8 search orders (mean)"
     assert len(found["search"]) == len(found["curve"]) == 3
     assert found["cautions"] == []
 
