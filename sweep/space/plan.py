@@ -87,6 +87,10 @@ class Space(Table):
             out[section] = {**name, **chosen}
         return out
 
+    def first(self) -> dict[str, dict[str, Value]]:
+        """The settings with the first choice, or the low end, of whatever is searched."""
+        return self.settings({name: tried(setting)[0] for name, setting in self.parameters().items()})
+
     def baselines(self) -> tuple[dict[str, Value], ...]:
         """The methods of the report beside the best suggestions: name and fixed settings of each."""
         return tuple(b.model_dump() for b in self.report.baselines) if self.report else ()

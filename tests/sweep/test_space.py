@@ -128,7 +128,7 @@ RULES = {
     "method.strength={low=0.0, high=3.0, log=true}": "a log range starts above 0, not at low 0.0: take",
     "method.strength={low=1.0, high=2.0, step=0.0}": "method.strength: step 0.0 must be above 0",
     "method.strength={low=1.0, high=2.0, step=0.5, log=true}": "method.strength: a log range has no step",
-    "method.strength={low=1.0, high=2.0, step=0.3}": "is no whole number of steps of 0.3 from low 1.0: take 1.9",
+    "method.strength={low=1.0, high=2.0, step=0.3}": "is no whole number of steps of 0.3 from low 1.0: take",
     "method.strength={choices=[]}": "method.strength: choices is empty, so there is nothing to choose",
     "method.strength={choices=[1, 1.0]}": "method.strength: the choice 1.0 is there twice",
     "search.sampler=grid": 'method.strength: sampler "grid" needs values to count: add a step, name choices',
@@ -285,6 +285,10 @@ def test_settings_fill_in_exactly_what_is_searched():
     for wrong in ({}, {**values, "method.eta": 0.1}):
         with pytest.raises(ValueError, match="are searched"):
             plain().settings(wrong)
+
+
+def test_first_settings_are_the_first_choices_and_the_low_ends():
+    assert plain().first() == plain().settings({"method.strength": 0.1, "method.normalization": "neuron_std"})
 
 
 def test_baselines_are_names_or_tables():
