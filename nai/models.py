@@ -82,17 +82,13 @@ class Network(nn.Module, ABC):
         if isinstance(owner, nn.GroupNorm):
             return torch.ones(shape) if kind == "weight" else torch.zeros(shape)
         fan_in = owner.get_parameter("weight")[0].numel()
-        return (torch.rand(shape, generator=chance) * 2 - 1) / fan_in**0.5
+        width: float = fan_in**0.5
+        return (torch.rand(shape, generator=chance) * 2 - 1) / width
 
 
 def keep_mask(batch: int, units: Sequence[int], dropout: float) -> Draw:
     """Draws a dropout mask [batch, *units], scaled to keep the mean."""
-
-    def mask(chance: torch.Generator) -> Tensor:
-        kept: Tensor = torch.rand(batch, *units, generator=chance) >= dropout
-        return kept / (1 - dropout)
-
-    return mask
+    return lambda chance: (torch.rand(batch, *units, generator=chance) >= dropout) / (1 - dropout)
 
 
 def _drop(x: Tensor, name: str, noise: Mapping[str, Tensor]) -> Tensor:
