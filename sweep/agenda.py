@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from nai.metrics import METRICS
 from nai.orders import Order
-from sweep.analysis import Asked, Goal, Ranked, Row, arms, ranking
+from sweep.analysis import Asked, Goal, Ranked, Row, ranking
 from sweep.search import Suggester
 from sweep.space import Space
+from sweep.space.tables import tried
 
 Seed = tuple[int, int]
 Settings = dict[str, Any]
@@ -70,7 +71,8 @@ class Agenda:
             direction=METRICS[space.objective.metric].direction,
         )
         self.open: dict[int, tuple[Settings, set[str]]] = {}  # suggestion to the fingerprints it waits for
-        self.reported: set[str] | None = None
+        self.reported: set[str] | None = None  # fingerprints that the report waits for, once it is known
+        self.whole: deque[Job] = deque()  # not yet cut into bundles: workers may join until then
         self.queue: deque[Job] = deque()
         self.baselines: list[str] = []
         self.searched: dict[str, Settings] = {}
@@ -79,14 +81,23 @@ class Agenda:
     # ---------------------------------------------------------------- work out, rows in
     def next(self) -> Job | None:
         """The next job; None when there is none before running jobs have come back, or at all."""
-        while not self.queue and self._prepare():
-            pass
+        if not self.queue and self.waiting:
+            whole = self.whole.popleft()
+            parts = self.slots if self.reported is not None else self.slots // self.space.search.ahead
+            self.queue.extend(Job(whole.settings, part) for part in bundles(whole.runs, max(1, parts)))
         return self.queue.popleft() if self.queue else None
+
+    @property
+    def waiting(self) -> bool:
+        """There is work that could start now."""
+        while not self.whole and not self.queue and self._prepare():
+            pass
+        return bool(self.whole or self.queue)
 
     @property
     def finished(self) -> bool:
         """Everything is on record."""
-        return not self.queue and self.reported is not None and not self.reported
+        return not self.waiting and self.reported is not None and not self.reported
 
     def put(self, rows: Iterable[Row]) -> None:
         """Rows that are on record now; lost runs are not, so that they run again."""
@@ -124,6 +135,12 @@ class Agenda:
         arms = self.space.report.top + len(self.space.baselines()) if self.space.report else 0
         return self.space.suggestions * len(self.search_runs) + arms * len(self.report_runs)
 
+    def relevant(self, rows: Iterable[Row]) -> list[Row]:
+        """Rows of this sweep's suggestions and baselines on its own orders and seeds."""
+        ours = {*self.searched, *self.baselines}
+        runs = {*self.search_runs, *self.report_runs}
+        return [row for row in rows if row["suggestion"] in ours and _run_of(row) in runs]
+
     def asked(self) -> Asked:
         """The sweep's question, for the analysis."""
         return Asked(
@@ -147,7 +164,7 @@ class Agenda:
             self.searched[self.identity.suggestion(settings)] = settings
             missing = self._missing(settings, self.search_runs)
             self.open[suggestion.number] = (settings, {f for f, _ in missing})
-            self._enqueue(settings, missing, max(1, self.slots // self.space.search.ahead))
+            self._enqueue(settings, missing)
             self.put(())
             return True
         if self.suggester.finished and not self.open and self.reported is None:
@@ -160,7 +177,7 @@ class Agenda:
         for settings in self._reporting():
             missing = [(f, r) for f, r in self._missing(settings, self.report_runs) if f not in self.reported]
             self.reported |= {f for f, _ in missing}
-            self._enqueue(settings, missing, self.slots)
+            self._enqueue(settings, missing)
 
     def _reporting(self) -> list[Settings]:
         """The best suggestions, and the baselines with all else as the very best has it."""
@@ -186,9 +203,14 @@ class Agenda:
         named = [(self.identity.fingerprint(settings, run), run) for run in runs]
         return [(f, run) for f, run in named if f not in self.rows]
 
-    def _enqueue(self, settings: Settings, missing: Sequence[tuple[str, Run]], parts: int) -> None:
-        runs = sorted(run for _, run in missing)
-        self.queue.extend(Job(settings, part) for part in bundles(runs, parts))
+    def _enqueue(self, settings: Settings, missing: Sequence[tuple[str, Run]]) -> None:
+        if missing:
+            self.whole.append(Job(settings, tuple(run for _, run in missing)))
+
+
+def first_settings(space: Space) -> Settings:
+    """Settings with the first value of everything that is searched: enough to load data and build a net."""
+    return space.settings({name: tried(p)[0] for name, p in space.parameters().items()})
 
 
 def bundles(runs: Sequence[Run], parts: int) -> list[tuple[Run, ...]]:
@@ -208,6 +230,10 @@ def goal(space: Space) -> Goal:
 
 def _crossed(orders: Sequence[Order], pairs: Sequence[Seed]) -> tuple[Run, ...]:
     return tuple(Run(order, pair) for pair in pairs for order in orders)
+
+
+def _run_of(row: Row) -> Run:
+    return Run(tuple(row["order"]), (row["seed_init"], row["seed_data"]))
 
 
 def _orders(runs: Sequence[Run]) -> tuple[Order, ...]:

@@ -33,12 +33,12 @@ def trial_of(settings: Settings, run: Run) -> Trial:
     )
 
 
-def identity(benchmark: Benchmark) -> Identity:
-    """Names of settings and runs on a benchmark's content."""
+def identity(digest: str) -> Identity:
+    """Names of settings and runs on a benchmark of this content."""
     nothing = Run((), (0, 0))
     return Identity(
-        suggestion=lambda s: nai_trial.suggestion_of(nai_trial.settings(trial_of(s, nothing), benchmark.digest)),
-        fingerprint=lambda s, run: nai_trial.fingerprint(trial_of(s, run), benchmark.digest),
+        suggestion=lambda s: nai_trial.suggestion_of(nai_trial.settings(trial_of(s, nothing), digest)),
+        fingerprint=lambda s, run: nai_trial.fingerprint(trial_of(s, run), digest),
     )
 
 

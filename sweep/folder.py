@@ -1,0 +1,125 @@
+"""A sweep's folder: what lies where, and whose it is."""
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from sweep import parts
+from sweep.space import Change, Space, read
+
+MAY_CHANGE = ("resources.", "search.suggestions", "report.")
+"""Keys of a space that may change between two runs of a sweep: the runs on record stay what they were."""
+
+
+class FolderError(Exception):
+    """A folder that cannot be used as asked: locked, of another sweep, or no sweep at all."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Paths of one sweep, all absolute."""
+
+    root: Path
+
+    @classmethod
+    def at(cls, path: str | Path) -> "Folder":
+        """The folder, whether it exists or not."""
+        return cls(Path(path).expanduser().resolve())
+
+    @classmethod
+    def of_sweep(cls, path: str | Path) -> "Folder":
+        """The folder of a sweep that was started; FolderError if there is none."""
+        folder = cls.at(path)
+        if not folder.space.is_file():
+            raise FolderError(f"{path} holds no sweep: it has no space.toml; start one with `nai-sweep run`")
+        return folder
+
+    @property
+    def space(self) -> Path:
+        """The search space that the sweep runs."""
+        return self.root / "space.toml"
+
+    @property
+    def records(self) -> Path:
+        """The rows: the only truth."""
+        return self.root / "records"
+
+    @property
+    def results(self) -> Path:
+        """The final table, machine readable."""
+        return self.root / "results.json"
+
+    @property
+    def report(self) -> Path:
+        """The page for people."""
+        return self.root / "report.html"
+
+    @property
+    def table(self) -> Path:
+        """All rows in one Parquet file."""
+        return self.root / "results.parquet"
+
+    @property
+    def command(self) -> Path:
+        """The command that started the sweep last."""
+        return self.root / "command.txt"
+
+    @property
+    def artifacts(self) -> Path:
+        """MLflow's files."""
+        return self.root / "mlartifacts"
+
+    def adopt(self, space: Space) -> None:
+        """Make the folder this space's; FolderError when it is another's.
+
+        What may change is how long and where the sweep runs, and its report; all else decides the runs.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        if self.space.is_file():
+            changes = [c for c in read(self.space).difference(space) if not c.key.startswith(MAY_CHANGE)]
+            if changes:
+                raise FolderError(_incompatible(self.root, changes))
+        parts.replace(self.space, space.to_toml().encode())
+
+    @contextlib.contextmanager
+    def owned(self) -> Iterator[None]:
+        """Hold the folder's lock, so that one process writes at a time; FolderError says who holds it."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        owner = self.root / "sweep.lock.json"
+        lock = FileLock(self.root / "sweep.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise FolderError(f"{self.root} is in use by {_owner(owner)}: wait for it, or stop it") from None
+        try:
+            owner.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+            yield
+        finally:
+            owner.unlink(missing_ok=True)
+            lock.release()
+
+
+def _owner(path: Path) -> str:
+    try:
+        known: dict[str, Any] = json.loads(path.read_text())
+        return f"process {known['pid']} on {known['host']}"
+    except (OSError, ValueError, KeyError):
+        return "another process"
+
+
+def _incompatible(root: Path, changes: list[Change]) -> str:
+    lines = [f"  {c.key}: {_shown(c.before)} -> {_shown(c.after)}" for c in changes]
+    return "\n".join(
+        [f"{root} holds a sweep of another space:", *lines, "take another --out, or the space as it was"]
+    )
+
+
+def _shown(value: Any) -> str:
+    return "(not set)" if value is None else json.dumps(value)
