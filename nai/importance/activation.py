@@ -20,6 +20,10 @@ class Statistics(NamedTuple):
     spread: Tensor
 
 
+Moments = tuple[Tensor, Tensor, Tensor]
+"""Weight [], mean [units] and sum of squared distances from it [units] of some samples."""
+
+
 def gap(maps: Tensor) -> Tensor:
     """Global average: [batch, units, *space] to [batch, units]."""
     return maps.mean(tuple(range(2, maps.ndim)))
@@ -60,27 +64,31 @@ def activation_statistics(
     the task. rows: indices [rows] with weights that sum to 1, 0 for padding.
     Source: Kim & Lee 2021, section 3.1 (importance of a neuron); convolutions by global average pooling.
     """
-    state: list[tuple[Tensor, Tensor, Tensor]] = []
+    state: list[Moments] = []
     for at in range(0, rows.indices.shape[0], CHUNK):
         part = Rows(rows.indices[at : at + CHUNK], rows.weights[at : at + CHUNK])
         maps = net.trace(params, gather(source, part).inputs).units
         pooled = [STATISTICS[stat](POOLINGS[pooling](x) if x.ndim > 2 else x) for x in maps]
-        new = [_moments(x, part.weights) for x in pooled]
-        state = [_merged(a, b) for a, b in zip(state, new, strict=True)] if state else new
-    return [
-        Statistics(average, (squares / weight.clamp(min=1e-12)).sqrt()) for weight, average, squares in state
-    ]
+        new = [moments(x, part.weights) for x in pooled]
+        state = [merged(a, b) for a, b in zip(state, new, strict=True)] if state else new
+    return [statistics(x) for x in state]
 
 
-def _moments(x: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def statistics(state: Moments) -> Statistics:
+    """Mean and standard deviation from moments."""
+    weight, average, squares = state
+    return Statistics(average, (squares / weight.clamp(min=1e-12)).sqrt())
+
+
+def moments(x: Tensor, weights: Tensor) -> Moments:
+    """Of activations [samples, units], each sample with its weight [samples]."""
     weight = weights.sum()
     average = (x * weights[:, None]).sum(0) / weight.clamp(min=1e-12)
     return weight, average, ((x - average).square() * weights[:, None]).sum(0)
 
 
-def _merged(
-    a: tuple[Tensor, Tensor, Tensor], b: tuple[Tensor, Tensor, Tensor]
-) -> tuple[Tensor, Tensor, Tensor]:
+def merged(a: Moments, b: Moments) -> Moments:
+    """Moments of two parts together."""
     weight = a[0] + b[0]
     share, apart = b[0] / weight.clamp(min=1e-12), b[1] - a[1]
     return weight, a[1] + apart * share, a[2] + b[2] + apart.square() * a[0] * share

@@ -47,7 +47,7 @@ def per_sample(
 
     rows: weights that sum to 1 give a mean over samples. labels: [rows], in place of the data's.
     """
-    way, chunk = (_by_algebra, CHUNK) if net.dense else (_by_vmap, CHUNK_VMAP)
+    way, chunk = (_by_algebra, CHUNK) if net.dense else (by_vmap, CHUNK_VMAP)
     total: Params = {}
     for at in range(0, rows.indices.shape[0], chunk):
         batch = gather(source, Rows(rows.indices[at : at + chunk], rows.weights[at : at + chunk]))
@@ -75,7 +75,9 @@ def _by_algebra(net: Network, params: Params, batch: Batch, score: Score, power:
     return total
 
 
-def _by_vmap(net: Network, params: Params, batch: Batch, score: Score, power: Power) -> Params:
+def by_vmap(net: Network, params: Params, batch: Batch, score: Score, power: Power) -> Params:
+    """Sum over a batch, for any network: each sample carries a gradient of the whole net."""
+
     def value(p: Params, one: Batch) -> tuple[Tensor, Tensor]:
         single = Batch(*(x[None] for x in one))
         scores, weights = score(net.trace(p, single.inputs).logits, single)

@@ -71,6 +71,12 @@ def mean_anchor(memory: Memory, new: Params, params: Params) -> Memory:
     return out
 
 
+def last_anchor(memory: Memory, new: Params, params: Params) -> Memory:
+    """Importances summed, anchors at the weights after the last task."""
+    summed = {k: memory[f"importance.{k}"] + v for k, v in new.items()}
+    return under("importance", summed) | under("anchor", {k: params[k] for k in new})
+
+
 def mean_importance(memory: Memory) -> Tensor:
     """Mean importance over all guarded numbers, []; times strength it is the effective strength."""
     anchors = below("anchor", memory)

@@ -76,7 +76,11 @@ def sampled_labels(net: Network, params: Params, rows: Rows, context: Context) -
     for at in range(0, rows.indices.shape[0], CHUNK):
         batch = gather(context.source, Rows(rows.indices[at : at + CHUNK], rows.weights[at : at + CHUNK]))
         logits = net.trace(params, batch.inputs).logits.masked_fill(~mask_of(batch, context), -torch.inf)
-        reached = logits.softmax(1).cumsum(1)
-        chance = context.noise["labels"][at : at + CHUNK, None]
-        drawn.append((reached <= chance * reached[:, -1:]).sum(1))
+        drawn.append(drawn_labels(logits, context.noise["labels"][at : at + CHUNK]))
     return torch.cat(drawn)
+
+
+def drawn_labels(logits: Tensor, chance: Tensor) -> Tensor:
+    """The label that a uniform number [rows] picks by the net's own probabilities, [rows]."""
+    reached = logits.softmax(1).cumsum(1)
+    return (reached <= chance[:, None] * reached[:, -1:]).sum(1)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from nai.importance.gradients import output_norm, per_sample, size
-from nai.methods.anchored import pull, under, unguarded
+from nai.methods.anchored import last_anchor, pull, unguarded
 from nai.methods.base import Context, Memory, Method, mask_of, positive
 from nai.models import Network, Params
 from nai.tasks import Batch, Rows
@@ -41,5 +41,4 @@ class Mas(Method):
             return mask_of(batch, context)
 
         new = per_sample(net, params, rows, context.source, score=output_norm(mask), power=size)
-        summed = {k: memory[f"importance.{k}"] + v for k, v in new.items()}
-        return params, under("importance", summed) | under("anchor", {k: params[k] for k in new})
+        return params, last_anchor(memory, new, params)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nai.importance.activation import POOLINGS, STATISTICS, activation_statistics, shuffled
+from nai.importance.activation import POOLINGS, STATISTICS, Statistics, activation_statistics, shuffled
 from nai.methods.anchored import below, mean_anchor, pull, shaped, under
 from nai.methods.base import Context, Memory, Method, one_of, positive, within
 from nai.methods.redraw import redraws
@@ -135,23 +135,29 @@ class Nai(Method):
     def after_task(
         self, net: Network, params: Params, rows: Rows, memory: Memory, context: Context
     ) -> tuple[Params, Memory]:
-        new = self.importance(net, params, rows, context)
-        omega = {
-            layer.name: self._accumulated(memory[f"omega.{layer.name}"], found, context.depth)
-            for layer, found in zip(net.hidden, new, strict=True)
-        }
-        if self.anchor == "weighted_mean":
-            added = below("importance", self._spread(net, dict(zip(omega, new, strict=True)), params))
-            return params, under("omega", omega) | mean_anchor(memory, added, params)
-        anchors = {name: params[name] for name in below("anchor", memory)}
-        return params, under("omega", omega) | under("anchor", anchors) | self._spread(net, omega, params)
-
-    # ---------------------------------------------------------------- the formulas
-    def importance(self, net: Network, params: Params, rows: Rows, context: Context) -> list[Tensor]:
-        """Importance [units] of each hidden layer's neurons for the task just learnt."""
         found = activation_statistics(
             net, params, rows, context.source, pooling=self.pooling, stat=self.activation_stat
         )
+        return params, self.remember(net, params, memory, found=found, context=context)
+
+    # ---------------------------------------------------------------- the formulas
+    def remember(
+        self, net: Network, params: Params, memory: Memory, *, found: list[Statistics], context: Context
+    ) -> Memory:
+        """Memory with the task just learnt, from what its hidden neurons said."""
+        new = self.importances(net, found, context)
+        omega = {
+            layer.name: self._accumulated(memory[f"omega.{layer.name}"], added, context.depth)
+            for layer, added in zip(net.hidden, new, strict=True)
+        }
+        if self.anchor == "weighted_mean":
+            added = below("importance", self._spread(net, dict(zip(omega, new, strict=True)), params))
+            return under("omega", omega) | mean_anchor(memory, added, params)
+        anchors = {name: params[name] for name in below("anchor", memory)}
+        return under("omega", omega) | under("anchor", anchors) | self._spread(net, omega, params)
+
+    def importances(self, net: Network, found: list[Statistics], context: Context) -> list[Tensor]:
+        """Importance [units] of each hidden layer's neurons for the task just learnt."""
         rule = NORMALISERS[self.normalization]
         layers = [normalised(rule, s.mean, s.spread, self.eps) for s in found]
         if self.importance_source == "random":
