@@ -11,7 +11,6 @@ from nai.orders import Order
 from sweep.analysis import Asked, Goal, Ranked, Row, ranking
 from sweep.search import Suggester
 from sweep.space import Space
-from sweep.space.tables import tried
 
 Seed = tuple[int, int]
 Settings = dict[str, Any]
@@ -206,11 +205,6 @@ class Agenda:
     def _enqueue(self, settings: Settings, missing: Sequence[tuple[str, Run]]) -> None:
         if missing:
             self.whole.append(Job(settings, tuple(run for _, run in missing)))
-
-
-def first_settings(space: Space) -> Settings:
-    """Settings with the first value of everything that is searched: enough to load data and build a net."""
-    return space.settings({name: tried(p)[0] for name, p in space.parameters().items()})
 
 
 def bundles(runs: Sequence[Run], parts: int) -> list[tuple[Run, ...]]:

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from sweep import analysis, parts, record, report
-from sweep.agenda import Agenda, Standing, first_settings
+from sweep.agenda import Agenda, Standing
+from sweep.environment import for_ray
 from sweep.folder import Folder
+from sweep.ledger import Ledger, inline
 from sweep.space import Space, read
 
 Row = dict[str, Any]
@@ -70,11 +72,10 @@ def _run(
     space: Space, folder: Folder, engine: str, address: str | None, watch: Watch, track: bool
 ) -> tuple[dict[str, Any], bool]:
     from nai.trial import Named, load, network_of
-    from sweep import run as engines
     from sweep.bundle import identity
 
     watch.stage("loading data")
-    first = first_settings(space)
+    first = space.first()
     benchmark = load(Named.of(**first["benchmark"]))
     network_of(Named.of(**first["model"]), benchmark)  # a net that does not fit its data fails here, at once
     store = record.Store(folder.records)
@@ -83,7 +84,7 @@ def _run(
         watch.note(f"{problem.path} is not read: {problem.reason}")
     agenda = Agenda(space, identity(benchmark.digest), store.records.rows)
     with _tracker(folder, space) if track else contextlib.nullcontext() as tracker:
-        ledger = engines.Ledger(store, agenda, tracker.submit if tracker else _untracked, watch.standing)
+        ledger = Ledger(store, agenda, tracker.submit if tracker else _untracked, watch.standing)
         ledger.track(agenda.relevant(store.records.rows))
         interrupted = _work(ledger, benchmark, engine, address, watch)
         watch.stage("writing the report")
@@ -94,10 +95,8 @@ def _run(
     return results, interrupted
 
 
-def _work(ledger: Any, benchmark: Any, engine: str, address: str | None, watch: Watch) -> bool:
+def _work(ledger: Ledger, benchmark: Any, engine: str, address: str | None, watch: Watch) -> bool:
     """Run what is missing; True when the user cut it short."""
-    from sweep import run as engines
-
     agenda, resources = ledger.agenda, ledger.agenda.space.resources
     ledger.told(agenda.standing())
     if not agenda.waiting:
@@ -105,12 +104,15 @@ def _work(ledger: Any, benchmark: Any, engine: str, address: str | None, watch: 
     try:
         if engine == "inline":
             watch.stage("training")
-            engines.inline(ledger, benchmark, resources)
+            inline(ledger, benchmark, resources)
             return False
+        for_ray(local=address is None)
+        from sweep import run as on_ray
+
         watch.stage("starting Ray" if address is None else f"joining {address}")
-        with engines.cluster(address, resources) as agenda.slots:
+        with on_ray.cluster(address, resources) as agenda.slots:
             watch.stage("training")
-            return not engines.on_ray(ledger, benchmark, resources)
+            return not on_ray.on_ray(ledger, benchmark, resources)
     except KeyboardInterrupt:
         ledger.refresh()
         return True

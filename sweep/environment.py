@@ -1,0 +1,27 @@
+"""What Ray reads from the environment, some of it as soon as it is imported."""
+
+import os
+import secrets
+import sys
+
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",  # the other output prints a banner whatever it is told
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # results are rows; Tune's own files would repeat them
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+
+
+def for_ray(*, local: bool) -> None:
+    """Set what the user has not set: nothing is sent home, and a local Ray takes jobs of this process alone.
+
+    A token made here keeps Ray from writing one to the home folder. A program that imported Ray before
+    keeps its own settings.
+    """
+    wanted = dict(QUIET)
+    if local and "ray" not in sys.modules:
+        wanted |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    for name, value in wanted.items():
+        os.environ.setdefault(name, value)
