@@ -12,7 +12,7 @@ from nai.methods.base import Context, Memory, Method, overrides
 from nai.models import Network, Params
 from nai.optimise import Adam, fresh
 from nai.seeds import Chance, Seeds, generator
-from nai.stack import chosen, each, flat, stackable, stacked, views
+from nai.stack import ALIGNED, chosen, each, flat, stackable, stacked, views
 from nai.tasks import Batch, Rows, Samples, gather
 from nai.training import Training
 
@@ -161,10 +161,17 @@ class _Class:
     # ---------------------------------------------------------------- training
     def _epoch(self) -> None:
         size, most = self.training.batch, max(self.counts)
-        often = self.world.net.draws(size) | self.method.step_draws(self.world.net, size)
+        spare = -size % ALIGNED
+        often = self.world.net.draws(size + spare) | self.method.step_draws(self.world.net, size + spare)
         chances = self.chance.open(often, self.context.epoch)
-        plans = [pad(d[self._shuffle(p, len(d))], most * size, size) for p, d in zip(self.pupils, self.data, strict=True)]
-        plan = Rows(*(self._axis(v).unflatten(-1, (most, size)) for v in zip(*plans, strict=True)))
+        plans = [
+            pad(d[self._shuffle(p, len(d))], most * size, size)
+            for p, d in zip(self.pupils, self.data, strict=True)
+        ]
+        # [replicas, steps, rows]
+        plan = Rows(
+            *(F.pad(self._axis(v).unflatten(-1, (most, size)), (0, spare)) for v in zip(*plans, strict=True))
+        )
         for step in range(most):
             batch = gather(self.world.source, Rows(plan.indices[..., step, :], plan.weights[..., step, :]))
             noise = self.context.noise | self._drawn(self.chance.draw(often, chances))

@@ -22,6 +22,12 @@ LIGHT = 60_000
 
 Measured with benchmarks/crossover.py; part of what decides the bits, so a change raises NUMERICS.
 """
+ALIGNED = 4
+"""Matrices of a stack start at multiples of 16 bytes, or else MKL rounds some products by their slot.
+
+So batches are padded to a multiple of 4 rows, and nets with weights of other sizes do not stack: widths that
+are multiples of 4 always do.
+"""
 WIDEST = {"cpu": 32, "cuda": 256}
 """Lessons of one stack, by default: enough to hide the cost of a call, few enough for the cache."""
 STACK_BYTES = 2**31
@@ -32,7 +38,9 @@ def stackable(net: Network, device: torch.device) -> bool:
     """Whether lessons share a stack: fixed by network and device alone, never by circumstances."""
     if device.type != "cpu":
         return True
-    return net.dense and sum(s.numel() for s in net.shapes().values()) <= LIGHT
+    sizes = [s.numel() for s in net.shapes().values()]
+    aligned = all(s.numel() % ALIGNED == 0 for s in net.shapes().values() if len(s) > 1)
+    return net.dense and aligned and sum(sizes) <= LIGHT
 
 
 def width(net: Network, device: torch.device, wanted: int | None = None) -> int:
