@@ -30,6 +30,7 @@ class Grown(NamedTuple):
     valid and test: [tasks learnt + 1, tasks], row r after r tasks, column = home task; None with an error.
     strengths: strength x mean importance after each task, None for methods without.
     seconds: this order's share of the time of the stacks that it was part of. width: of its widest stack.
+    lesson: weights and memory at the end; it is not held here, so keep it only if you need it.
     """
 
     seeds: Seeds
@@ -40,6 +41,7 @@ class Grown(NamedTuple):
     seconds: float
     width: int
     error: str | None
+    lesson: Lesson | None
 
 
 class Step(NamedTuple):
@@ -97,6 +99,7 @@ class _Tree:
         self.runs = list(dict.fromkeys(runs))
         self.nodes = plan(self.runs, method)
         self.steps: dict[Key, Step] = {}
+        self.ends: dict[Key, Lesson] = {}  # of nodes where runs end, until these are over
         self.waiting = {run: len(run[1]) + 1 for run in self.runs}
 
     def grown(self) -> Iterator[Grown]:
@@ -150,6 +153,8 @@ class _Tree:
                 continue
             strength = effective_strength(self.method, lesson.memory)
             self.steps[key] = Step(accuracy, strength, seconds / len(learnt), len(learnt), None)
+            if not self.nodes[key].children:
+                self.ends[key] = lesson
             for run in self.nodes[key].runs:
                 self.waiting[run] -= 1
                 if not self.waiting[run]:
@@ -161,7 +166,7 @@ class _Tree:
         for run in self.nodes[key].runs:
             if self.waiting[run]:
                 self.waiting[run] = 0
-                yield Grown(*run, None, None, None, 0.0, 1, error)
+                yield Grown(*run, None, None, None, 0.0, 1, error, None)
 
     def _result(self, run: Run) -> Grown:
         seeds, order = run
@@ -179,7 +184,13 @@ class _Tree:
             sum(shares),
             max(s.width for s in steps),
             None,
+            self._end(path[-1]),
         )
+
+    def _end(self, key: Key) -> Lesson | None:
+        """The lesson of a node where runs end, given up with the last of them."""
+        over = not any(self.waiting[run] for run in self.nodes[key].runs)
+        return self.ends.pop(key, None) if over else self.ends.get(key)
 
 
 def _path(seeds: Seeds, order: Order, method: Method) -> list[Key]:
