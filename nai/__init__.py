@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nai.guard import Guard
     from nai.learn import Lesson, World, begin, learn
     from nai.methods import METHODS, Ewc, Finetune, Joint, Mas, Method, Nai, Si
     from nai.models import MODELS, ConvNet, Mlp, Network, ResNet18
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from nai.trial import Named, Outcome, Trial, run, run_many
 
 HOMES = {
+    "nai.guard": ("Guard",),
     "nai.learn": ("Lesson", "World", "begin", "learn"),
     "nai.methods": ("METHODS", "Ewc", "Finetune", "Joint", "Mas", "Method", "Nai", "Si"),
     "nai.models": ("MODELS", "ConvNet", "Mlp", "Network", "ResNet18"),

@@ -1,0 +1,174 @@
+"""A plain module seen as a network: its layers with neurons, and the hooks' view of it."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from nai.guard.watch import Seen
+from nai.models import Layer, Network, Params, Trace
+
+NEURONS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
+KNOWN = "Linear, Conv1d to Conv3d and the norms that follow them"
+COMPILED = "_orig_mod"
+
+Call = Callable[[nn.Module, Any], Any]
+"""Runs a module on the inputs of a batch."""
+Skip = tuple[str | type[nn.Module], ...]
+"""Modules by name, with all inside them, or by class."""
+
+
+def bare(model: nn.Module) -> nn.Module:
+    """The module inside `torch.compile` and data parallel wrappers."""
+    while True:
+        inner = getattr(model, COMPILED, None)
+        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            inner = model.module
+        if not isinstance(inner, nn.Module):
+            return model
+        model = inner
+
+
+def plainly(name: str) -> str:
+    """A name without the marks of compiled parts, so that it is the same compiled or not."""
+    return ".".join(part for part in name.split(".") if part != COMPILED)
+
+
+def parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Every parameter by its plain name, shared ones once."""
+    return {plainly(name): value for name, value in model.named_parameters()}
+
+
+def modules(model: nn.Module) -> dict[str, nn.Module]:
+    """Every module by its plain name."""
+    return {plainly(name): module for name, module in model.named_modules()}
+
+
+def owner(parameter: str) -> str:
+    """Name of the module that holds a parameter."""
+    return parameter.rpartition(".")[0]
+
+
+def covered(name: str, chosen: Iterable[str]) -> bool:
+    """Whether a module is one of the chosen or lies inside one."""
+    return any(name == c or name.startswith(c + ".") for c in chosen)
+
+
+def chosen_modules(model: nn.Module, wanted: str | type[nn.Module] | Sequence[Any], option: str) -> list[str]:
+    """Names of the modules that an option means; ValueError for one that the model does not have."""
+    found, names = [], modules(model)
+    for want in [wanted] if isinstance(wanted, str | type) else wanted:
+        hits = [n for n, m in names.items() if (n == want if isinstance(want, str) else isinstance(m, want))]
+        if not hits:
+            has = ", ".join(n for n in names if n)
+            raise ValueError(f"{option} {want!r} is no module of the model: it has {has}")
+        found += hits
+    return found
+
+
+def trainable(model: nn.Module, skip: Sequence[str]) -> tuple[str, ...]:
+    """Names of the parameters to guard: those that learn and are not skipped."""
+    found = parameters(model)
+    if lazy := [n for n, p in found.items() if isinstance(p, nn.parameter.UninitializedParameter)]:
+        raise ValueError(f"parameter {lazy[0]} has no shape yet: run one batch through the model first")
+    return tuple(n for n, p in found.items() if p.requires_grad and not covered(owner(n), skip))
+
+
+def check_known(model: nn.Module, names: Iterable[str], head: Sequence[str]) -> None:
+    """ValueError naming the modules whose trainable parameters belong to no neuron that Nai knows."""
+    all_modules = modules(model)
+    owners = dict.fromkeys(owner(n) for n in names if not covered(owner(n), head))
+    strange = [n for n in owners if not isinstance(all_modules[n], (*NEURONS, *NORMS))]
+    if strange:
+        _refuse(model, strange, f"Nai knows the neurons of {KNOWN}")
+
+
+def hidden_layers(
+    model: nn.Module, seen: Mapping[str, Seen], names: Sequence[str], heads: Sequence[str]
+) -> tuple[Layer, ...]:
+    """The layers to guard in the order in which they ran; every trainable parameter is in one or in a head.
+
+    names: trainable parameters. ValueError names what does not fit, and the way out.
+    """
+    free = [n for n in names if not covered(owner(n), heads)]
+    found = {n: s for n, s in seen.items() if n not in heads and any(p in free for p in s.parameters)}
+    order = list(found)
+    layers = tuple(Layer(n, _own(s, free), s.units, _source(model, n, s, found)) for n, s in found.items())
+    held = [p for layer in layers for p in layer.parameters]
+    if twice := [
+        n for n in order if found[n].times > 1 or len(set(found[n].parameters)) < len(found[n].parameters)
+    ]:
+        _refuse(
+            model, twice, "one forward pass calls it more than once, so its neurons have no single activation"
+        )
+    if shared := [n for n in order if any(held.count(p) > 1 for p in _own(found[n], free))]:
+        _refuse(model, shared, "layers share parameters")
+    if lost := dict.fromkeys(owner(p) for p in free if p not in held):
+        _refuse(model, lost, "this pass did not run it, or it is a norm that follows no layer with neurons")
+    if not layers:
+        raise ValueError(f"the model has no hidden layer to guard beside its head {', '.join(heads)}")
+    return layers
+
+
+def _own(seen: Seen, free: Sequence[str]) -> tuple[str, ...]:
+    return tuple(p for p in dict.fromkeys(seen.parameters) if p in free)
+
+
+def _source(model: nn.Module, name: str, seen: Seen, found: Mapping[str, Seen]) -> int | None:
+    """Index of the one hidden layer that feeds another, if each of its neurons has its own columns."""
+    if len(seen.reads) != 1 or (before := min(seen.reads)) not in found:
+        return None
+    columns = parameters(model)[seen.parameters[0]].shape[1]
+    return None if columns % found[before].units else list(found).index(before)
+
+
+def _refuse(model: nn.Module, names: Iterable[str], why: str) -> None:
+    all_modules = modules(model)
+    named = ", ".join(f"{n or 'the model itself'} ({type(all_modules[n]).__name__})" for n in names)
+    quoted = ", ".join(repr(n) for n in names)
+    raise ValueError(
+        f"Guard cannot guard {named}: {why}. Leave it free with skip=({quoted},), name it in head= if it is "
+        "an output layer, or use Ewc, Si or Mas, which guard every parameter"
+    )
+
+
+class Plain(Network):
+    """A plain module behind the face that methods know; its parameters go by their plain names."""
+
+    def __init__(self, model: nn.Module, names: Sequence[str], layers: Sequence[Layer], call: Call) -> None:
+        super().__init__()
+        self.model, self.names, self.hidden, self.call = model, tuple(names), tuple(layers), call
+
+    def forward(
+        self, inputs: Any, noise: Mapping[str, Tensor], taps: Sequence[Tensor] | None = None
+    ) -> Trace:
+        return Trace(self.call(self.model, inputs), (), ())
+
+    def trace(
+        self,
+        params: Params,
+        inputs: Tensor,
+        noise: Mapping[str, Tensor] | None = None,
+        taps: Sequence[Tensor] | None = None,
+    ) -> Trace:
+        real = {plainly(n): n for n, _ in self.model.named_parameters()}
+        return super().trace({f"model.{real[k]}": v for k, v in params.items()}, inputs, noise, taps)
+
+    def shapes(self) -> dict[str, torch.Size]:
+        found = parameters(self.model)
+        return {name: found[name].shape for name in self.names}
+
+    def body(self) -> list[str]:
+        return [name for layer in self.hidden for name in layer.parameters]
+
+    def draw(self, name: str, chance: torch.Generator) -> Tensor:
+        """PyTorch's own default for linear layers, convolutions and norms."""
+        module, shape = modules(self.model)[owner(name)], parameters(self.model)[name].shape
+        if isinstance(module, NORMS):
+            return torch.ones(shape) if name.endswith("weight") else torch.zeros(shape)
+        fan_in = next(module.parameters(recurse=False))[0].numel()
+        return (torch.rand(shape, generator=chance) * 2 - 1) / math.sqrt(fan_in)
