@@ -15,13 +15,14 @@ from nai.evaluate import Accuracy, evaluate
 from nai.learn import Lesson, World, begin, learn
 from nai.methods.anchored import effective_strength
 from nai.methods.base import Method
-from nai.orders import Order
+from nai.orders import Order, check
 from nai.seeds import Seeds
 from nai.training import Training
 
 T = TypeVar("T")
 Run = tuple[Seeds, Order]
 Key = tuple[Seeds, tuple[int, ...]]
+Todo = tuple[Key, Lesson, int | None]  # a node, the lesson before it, and the task that leads to it
 
 
 class Grown(NamedTuple):
@@ -52,6 +53,15 @@ class Step(NamedTuple):
     seconds: float
     width: int
     error: str | None
+
+
+class Learnt(NamedTuple):
+    """A node's lesson while its children are learnt."""
+
+    key: Key
+    lesson: Lesson
+    accuracy: Accuracy
+    width: int
 
 
 @dataclass
@@ -87,7 +97,12 @@ def grow(
     Depth first, so that at most one stack a level is held: memory does not grow with the orders.
     width: lessons of a stack; None chooses by network and device. Results do not depend on it (on a CPU
     bit for bit). A run that diverges, or does not fit into memory alone, comes back with an error.
+    ValueError: an order is not a permutation of the tasks, or width is below 1.
     """
+    if width is not None and width < 1:
+        raise ValueError(f"width {width} must be at least 1, or None to choose it by network and device")
+    for _, order in runs:
+        check(order, len(world.train))
     return _Tree(runs, world, method, training, stack.width(world.net, world.device, width)).grown()
 
 
@@ -103,37 +118,32 @@ class _Tree:
         self.waiting = {run: len(run[1]) + 1 for run in self.runs}
 
     def grown(self) -> Iterator[Grown]:
-        seeds = list(dict.fromkeys(s for s, _ in self.runs))
-        roots = [((s, self.method.node(())), begin(self.world, self.method, s)) for s in seeds]
-        for some in _chunks(roots, self.width):
-            started = time.perf_counter()
-            rows = evaluate([lesson for _, lesson in some], self.world, self.method)
-            yield from self._record(some, rows, time.perf_counter() - started)
-            yield from self._expand(some)
+        seeds = dict.fromkeys(s for s, _ in self.runs)
+        for some in _chunks([(s, self.method.node(())) for s in seeds], self.width):
+            yield from self._below([(key, begin(self.world, self.method, key[0]), None) for key in some])
 
-    def _expand(self, parents: Sequence[tuple[Key, Lesson]]) -> Iterator[Grown]:
+    def _below(self, todo: Sequence[Todo]) -> Iterator[Grown]:
+        for some in _chunks(todo, self.width):
+            started = time.perf_counter()
+            learnt = self._learn(some)
+            yield from self._record(learnt, time.perf_counter() - started)
+            failed = [key for key, *_ in some if key not in self.steps]
+            yield from (run for key in failed for run in self._fail(key, "out of memory: alone in its stack"))
+            yield from self._below(self._next([x for x in learnt if self.steps[x.key].error is None]))
+
+    def _next(self, parents: Sequence[Learnt]) -> list[Todo]:
         todo = {
-            key: (lesson, task)
-            for parent, lesson in parents
-            for key, task in self.nodes[parent].children.items()
+            key: (parent.lesson, task)
+            for parent in parents
+            for key, task in self.nodes[parent.key].children.items()
             if key not in self.steps
         }
-        for some in _chunks(list(todo.items()), self.width):
-            started = time.perf_counter()
-            learnt = self._learn([(key, *what) for key, what in some])
-            rows = evaluate([lesson for _, lesson in learnt], self.world, self.method) if learnt else []
-            yield from self._record(learnt, rows, time.perf_counter() - started)
-            failed = [key for key, _ in some if key not in self.steps]
-            yield from (run for key in failed for run in self._fail(key, "out of memory: alone in its stack"))
-            yield from self._expand([(k, lesson) for k, lesson in learnt if self.steps[k].error is None])
+        return [(key, *what) for key, what in todo.items()]
 
-    def _learn(self, some: Sequence[tuple[Key, Lesson, int]]) -> list[tuple[Key, Lesson]]:
-        """The lessons that fit into memory, in as many stacks as that takes."""
-        keys, lessons, tasks = zip(*some, strict=True)
-        seeds = [key[0] for key in keys]
+    def _learn(self, some: Sequence[Todo]) -> list[Learnt]:
+        """The lessons that fit into memory with their evaluation, in as many stacks as that takes."""
         try:
-            learnt = learn(lessons, tasks, self.world, self.method, training=self.training, seeds=seeds)
-            return list(zip(keys, learnt, strict=True))
+            return self._stack(some)
         except RuntimeError as error:
             if not _out_of_memory(error):
                 raise
@@ -144,18 +154,27 @@ class _Tree:
         half = len(some) // 2
         return self._learn(some[:half]) + self._learn(some[half:])
 
-    def _record(
-        self, learnt: Sequence[tuple[Key, Lesson]], rows: Sequence[Accuracy], seconds: float
-    ) -> Iterator[Grown]:
-        for (key, lesson), accuracy in zip(learnt, rows, strict=True):
+    def _stack(self, some: Sequence[Todo]) -> list[Learnt]:
+        """One stack's lessons, each one task further (as they are where there is none), and their marks."""
+        keys = [key for key, *_ in some]
+        lessons = [lesson for _, lesson, _ in some]
+        tasks = [task for *_, task in some if task is not None]
+        if tasks:
+            seeds = [s for s, _ in keys]
+            lessons = learn(lessons, tasks, self.world, self.method, training=self.training, seeds=seeds)
+        marks = evaluate(lessons, self.world, self.method)
+        return [Learnt(*x, len(some)) for x in zip(keys, lessons, marks, strict=True)]
+
+    def _record(self, learnt: Sequence[Learnt], seconds: float) -> Iterator[Grown]:
+        for key, lesson, accuracy, width in learnt:
             if not lesson.finite:
                 yield from self._fail(key, f"diverged: weights are not finite after tasks {lesson.done}")
                 continue
             strength = effective_strength(self.method, lesson.memory)
-            self.steps[key] = Step(accuracy, strength, seconds / len(learnt), len(learnt), None)
+            self.steps[key] = Step(accuracy, strength, seconds / len(learnt), width, None)
             if not self.nodes[key].children:
                 self.ends[key] = lesson
-            for run in self.nodes[key].runs:
+            for run in [r for r in self.nodes[key].runs if self.waiting[r]]:
                 self.waiting[run] -= 1
                 if not self.waiting[run]:
                     yield self._result(run)
@@ -205,5 +224,6 @@ def _chunks(items: Sequence[T], width: int) -> Iterator[Sequence[T]]:
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
-    # on a CPU torch raises a plain RuntimeError
-    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
+    # on a CPU torch raises a plain RuntimeError, worded by the operating system
+    words = ("can't allocate memory", "not enough memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(w in str(error) for w in words)
