@@ -55,8 +55,9 @@ def none(mean: Tensor, spread: Tensor, eps: float) -> Tensor:
 
 
 def normalised(rule: Normaliser, mean: Tensor, spread: Tensor, eps: float) -> Tensor:
-    """Importance [units] by a rule; a neuron that never fires has none."""
-    return torch.where(mean > 0, rule(mean, spread, eps), 0.0)
+    """Importance [units] by a rule; a neuron that never fires, or whose mean is below 0, has none."""
+    # clamped first, or a negative sum would turn the signs of a whole layer
+    return torch.where(mean > 0, rule(mean.clamp(min=0), spread, eps), 0.0)
 
 
 def matched(layers: list[Tensor]) -> list[Tensor]:
