@@ -65,8 +65,9 @@ def mean_anchor(memory: Memory, new: Params, params: Params) -> Memory:
         anchor = memory[f"anchor.{name}"]
         old, added = shaped(memory[f"importance.{name}"], anchor), shaped(added, anchor)
         total = old + added
-        mean = (old * anchor + added * params[name]) / total
-        out[f"anchor.{name}"] = torch.where(total > 0, mean, params[name])
+        mean = anchor + (params[name] - anchor) * (added / total)
+        # exact where one of the two is 0: rounding leaves a tiny pull, which Adam blows up to whole steps
+        out[f"anchor.{name}"] = torch.where(old > 0, mean, params[name])
         out[f"importance.{name}"] = memory[f"importance.{name}"] + new[name]
     return out
 

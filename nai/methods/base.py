@@ -2,7 +2,7 @@
 
 from abc import ABC
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -44,6 +44,8 @@ class Method(ABC):  # noqa: B024  (every hook has a default: finetuning)
     a flat dict of tensors; what it must draw is asked for in `step_draws` and `task_draws` and arrives in
     `context.noise`. Every hook's default is finetuning.
     """
+
+    from_scratch: ClassVar[bool] = False  # each task starts anew, so the optimiser's moments do as well
 
     def step_draws(self, net: Network, batch: int) -> dict[str, Draw]:
         """Draws for every training step."""
@@ -117,16 +119,17 @@ def overrides(method: Method, hook: str) -> bool:
 
 
 def mask_of(batch: Batch, context: Context) -> Tensor:
-    """Outputs in use for each sample, [batch, outputs] bool: its own task's head."""
-    return context.heads[batch.tasks]
+    """Outputs in use for each sample, [..., batch, outputs] bool: its own task's head."""
+    index = batch.tasks[..., None].expand(*batch.tasks.shape, context.heads.shape[-1])
+    return context.heads.gather(-2, index)
 
 
 def cross_entropy(logits: Tensor, batch: Batch, context: Context) -> Tensor:
-    """Weighted cross-entropy within each sample's head, []."""
+    """Weighted cross-entropy within each sample's head, [] or, for whole stacks, [replicas]."""
     # written out: F.cross_entropy is decomposed in Python under vmap
     logits = logits.masked_fill(~mask_of(batch, context), -torch.inf)
-    own = logits.gather(1, batch.labels[:, None])[:, 0]
-    return ((logits.logsumexp(1) - own) * batch.weights).sum()
+    own = logits.gather(-1, batch.labels[..., None])[..., 0]
+    return ((logits.logsumexp(-1) - own) * batch.weights).sum(-1)
 
 
 def positive(**values: float) -> None:

@@ -2,17 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
-from nai.methods.anchored import below
+import torch
+from torch import Tensor
+
+from nai.methods.anchored import below, under
 from nai.methods.base import Context, Memory, Method
-from nai.methods.redraw import redraws
 from nai.models import Network, Params
-from nai.seeds import Draw
 
 
 @dataclass(frozen=True)
 class Joint(Method):
-    """From new weights on the data of every task so far; the set of tasks decides, not their order."""
+    """From the initial weights on the data of all tasks so far; their set decides, not their order."""
+
+    from_scratch: ClassVar[bool] = True
 
     def pool(self, done: Sequence[int], task: int) -> tuple[int, ...]:
         return tuple(sorted((*done, task)))
@@ -20,10 +24,12 @@ class Joint(Method):
     def node(self, done: Sequence[int]) -> tuple[int, ...]:
         return tuple(sorted(done))
 
-    def task_draws(self, net: Network, rows: int) -> dict[str, Draw]:
-        return redraws(net, net.shapes())
+    def start(
+        self, net: Network, params: Params, heads: Tensor, chance: torch.Generator
+    ) -> tuple[Params, Memory]:
+        return params, under("initial", params)
 
     def before_task(
         self, net: Network, params: Params, memory: Memory, context: Context
     ) -> tuple[Params, Memory]:
-        return below("redraw", context.noise), memory
+        return below("initial", memory), memory
