@@ -239,7 +239,7 @@ class _Class:
         )
 
     def _moments(self, buffer: Tensor, shapes: dict[str, torch.Size]) -> Params:
-        if self.training.optimizer == "fresh":
+        if self.training.optimizer == "fresh" or self.method.from_scratch:
             return fresh(buffer)
         state = stacked([p.lesson.optimizer for p in self.pupils])
         used = torch.stack([h[list(pool)].any(0) for h, pool in zip(self.heads, self.pools, strict=True)])
