@@ -3,8 +3,9 @@
 import dataclasses
 import hashlib
 import importlib
+import inspect
 import json
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -99,7 +100,9 @@ def _built(settings: Mapping[str, Any], known: Mapping[str, type], kind: type, w
     if name not in known and ":" not in name:
         raise ValueError(f"{what} {name!r} is unknown: known are {', '.join(known)}, or module:attribute")
     maker = known[name] if name in known else attribute(name)
-    built = maker(**{k: v for k, v in settings.items() if k != "name"})
+    given = {k: v for k, v in settings.items() if k != "name"}
+    _check_settings(f"{what} {name}", maker, given)
+    built = maker(**given)
     if not isinstance(built, kind):
         raise ValueError(
             f"{what} {name!r} gives a {type(built).__name__}, not a {kind.__module__}.{kind.__name__}"
@@ -110,6 +113,16 @@ def _built(settings: Mapping[str, Any], known: Mapping[str, type], kind: type, w
 def place_of(device: str) -> torch.device:
     """A device by name: cpu, cuda, cuda:1, or auto (cuda where there is one)."""
     return torch.device(device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _check_settings(what: str, maker: Callable[..., Any], given: Mapping[str, Any]) -> None:
+    wanted = inspect.signature(maker).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in wanted.values()):
+        return
+    for name in given:
+        if name not in wanted:
+            known = [n for n in wanted if n not in ("features", "outputs")]
+            raise ValueError(f"{what} has no setting {name!r}: it has {', '.join(known) or 'none'}")
 
 
 def world_of(benchmark: Benchmark, model: Named, device: str = "cpu") -> World:
@@ -141,15 +154,21 @@ def settings(trial: Trial, digest: str) -> dict[str, Any]:
     name = kinds.get(kind, f"{kind.__module__}:{kind.__qualname__}")
     return {
         "benchmark": place | {"digest": digest},
-        "model": trial.model.settings(),
+        "model": _defaults(trial.model.name) | trial.model.settings(),
         "method": {"name": name, **dataclasses.asdict(trial.method)},  # type: ignore[call-overload]
         "training": dataclasses.asdict(trial.training),
     }
 
 
+def _defaults(model: str) -> dict[str, Any]:
+    """What a model of MODELS takes where nothing is said: it decides results as much as what is said."""
+    wanted = inspect.signature(MODELS[model]).parameters.values() if model in MODELS else ()
+    return {p.name: _thawed(_frozen(p.default)) for p in wanted if p.default is not p.empty}
+
+
 def canonical(value: object) -> str:
-    """JSON with sorted keys, no spaces and no NaN: equal values, equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    """JSON with sorted keys, no spaces and no NaN: equal values, equal text (1.0 is 1)."""
+    return json.dumps(_counted(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def fingerprint(trial: Trial, digest: str) -> str:
@@ -198,6 +217,8 @@ def run_many(
 
     benchmark: data already loaded. device: cpu, cuda, auto. width: lessons of a stack, None for automatic.
     """
+    if not trials:
+        return
     first = trials[0]
     by_run = {(t.seeds, t.order): t for t in trials}
     for trial in by_run.values():
@@ -212,6 +233,15 @@ def run_many(
 
 def _frozen(value: Any) -> Hashable:
     return tuple(map(_frozen, value)) if isinstance(value, (list, tuple)) else value
+
+
+def _counted(value: Any) -> Any:
+    """Whole floats as whole numbers, since 1 and 1.0 are equal settings and must have equal texts."""
+    if isinstance(value, Mapping):
+        return {k: _counted(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return list(map(_counted, value))
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _thawed(value: Any) -> Any:
