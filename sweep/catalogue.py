@@ -1,0 +1,148 @@
+"""What a search space may name, with the one-line descriptions that the code itself gives."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, get_args
+
+KINDS = (
+    "methods",
+    "datasets",
+    "benchmarks",
+    "models",
+    "normalisations",
+    "orders",
+    "samplers",
+    "metrics",
+    "aggregates",
+    "spaces",
+)
+SAMPLERS = {
+    "tpe": "Tree-structured Parzen estimator: tries more where it went well.",
+    "random": "Values at random.",
+    "grid": "Every combination of the values, one after the other.",
+    "gp": "A Gaussian process: for few, costly suggestions.",
+}
+
+
+class Entry(NamedTuple):
+    """A name, what it is, and its settings with their defaults."""
+
+    name: str
+    says: str
+    settings: tuple[tuple[str, Any], ...] = ()
+
+
+def entries(kind: str) -> tuple[Entry, ...]:
+    """Everything of a kind that a space may name; ValueError for a kind that is none of `KINDS`."""
+    if kind not in KINDS:
+        raise ValueError(f"{kind!r} cannot be listed: choose from {', '.join(KINDS)}")
+    return tuple(_LISTS[kind]())
+
+
+def _methods() -> list[Entry]:
+    from nai.methods import METHODS
+
+    return [
+        Entry(name, says(method), tuple((f.name, f.default) for f in dataclasses.fields(method)))  # type: ignore[arg-type]
+        for name, method in METHODS.items()
+    ]
+
+
+def _datasets() -> list[Entry]:
+    from nai.datasets import DATASETS
+
+    return _told(DATASETS)
+
+
+def _benchmarks() -> list[Entry]:
+    from nai.datasets import BENCHMARKS
+
+    return [Entry(name, says(made), _options(made, "source")) for name, made in BENCHMARKS.items()]
+
+
+def _models() -> list[Entry]:
+    from nai.models import MODELS
+
+    return [Entry(name, says(m), _options(m, "features", "outputs")) for name, m in MODELS.items()]
+
+
+def _normalisations() -> list[Entry]:
+    from nai.normalise import NORMALISERS
+
+    return _told(NORMALISERS)
+
+
+def _orders() -> list[Entry]:
+    from nai import orders
+
+    return _told(
+        {
+            "all": orders.all_orders,
+            "random": orders.sampled,
+            "latin": orders.latin,
+            "williams": orders.williams,
+            "reversed": orders.reversed_orders,
+            "identity": orders.identity,
+            "list": orders.listed,
+            "named": orders.named_orders,
+        }
+    )
+
+
+def _samplers() -> list[Entry]:
+    from sweep.space import Search
+
+    known = get_args(Search.model_fields["sampler"].annotation)
+    return [Entry(name, SAMPLERS[name]) for name in known]
+
+
+def _metrics() -> list[Entry]:
+    from nai.metrics import METRICS
+
+    return _told({name: metric.function for name, metric in METRICS.items()})
+
+
+def _aggregates() -> list[Entry]:
+    from nai import metrics
+    from sweep.space import Objective
+
+    known = get_args(Objective.model_fields["aggregate"].annotation)
+    return _told({name: metrics.AGGREGATES[name] for name in known})
+
+
+def _spaces() -> list[Entry]:
+    from sweep.space import shipped
+
+    lines = {name: path.read_text(encoding="utf-8").partition("\n")[0] for name, path in shipped().items()}
+    return [Entry(name, line.lstrip("# ")) for name, line in lines.items()]
+
+
+_LISTS: dict[str, Callable[[], list[Entry]]] = {
+    "methods": _methods,
+    "datasets": _datasets,
+    "benchmarks": _benchmarks,
+    "models": _models,
+    "normalisations": _normalisations,
+    "orders": _orders,
+    "samplers": _samplers,
+    "metrics": _metrics,
+    "aggregates": _aggregates,
+    "spaces": _spaces,
+}
+
+
+def _told(things: Mapping[str, object]) -> list[Entry]:
+    return [Entry(name, says(thing)) for name, thing in things.items()]
+
+
+def says(thing: object) -> str:
+    """The first paragraph of a docstring in one line."""
+    line = " ".join((inspect.getdoc(thing) or "").partition("\n\n")[0].split())
+    return line.partition("; ValueError ")[0]  # what it raises is for programmers
+
+
+def _options(maker: Callable[..., Any], *handed: str) -> tuple[tuple[str, Any], ...]:
+    """Settings of a maker with their defaults, `...` where there is none, without those handed to it."""
+    known = inspect.signature(maker).parameters.values()
+    return tuple((p.name, ... if p.default is p.empty else p.default) for p in known if p.name not in handed)

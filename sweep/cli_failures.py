@@ -1,0 +1,122 @@
+"""What goes wrong, in words and as an exit code: one screen, no traceback unless it is asked for."""
+
+import contextlib
+import errno
+import shlex
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import typer
+
+DONE, INTERNAL, INPUT, FAILED, CLUSTER, FOLDER, DATA, STORAGE = range(8)
+"""Exit codes; 128 + the number of a signal, 130 or 143, when one stopped it."""
+CODES = """\
+Exit codes: 0 done, 1 internal error, 2 wrong input, 3 done with failed runs, 4 cluster not reachable,
+5 folder in use or of another sweep, 6 data missing, 7 cannot write, 130 and 143 stopped (Ctrl-C, SIGTERM)."""
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+class Failure(NamedTuple):
+    """What to say, and the exit code."""
+
+    code: int
+    text: str
+
+
+class Stop:
+    """Which signal stopped the program: SIGTERM is taken as Ctrl-C is, and remembered."""
+
+    def __init__(self) -> None:
+        self.number = int(signal.SIGINT)
+
+    def __call__(self, number: int, frame: Any) -> None:
+        self.number = number
+        signal.raise_signal(signal.SIGINT)
+
+    @property
+    def code(self) -> int:
+        """The exit code that a shell expects."""
+        return 128 + self.number
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[Stop]:
+    """SIGTERM stops what runs inside as Ctrl-C does."""
+    stop = Stop()
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def explained(verbose: bool = False, stopped: str = "stopped") -> Iterator[Stop]:
+    """Turn every exception into words on stderr and an exit code; `stopped` is said after a signal."""
+    with stoppable() as stop:
+        try:
+            yield stop
+        except (BrokenPipeError, typer.Exit):
+            raise  # typer's own business, and quiet
+        except KeyboardInterrupt:
+            say(stopped)
+            raise typer.Exit(stop.code) from None
+        except Exception as error:
+            found = failure(error)
+            if verbose:
+                traceback.print_exc()
+            say(found.text)
+            raise typer.Exit(found.code) from None
+
+
+def failure(error: Exception) -> Failure:
+    """The words and the exit code for an exception."""
+    from sweep.folder import FolderError
+    from sweep.space import Mistakes
+
+    text = str(error)
+    match error:
+        case Mistakes():
+            return Failure(INPUT, _mistakes(error))
+        case FolderError():
+            return Failure(FOLDER, text)
+        case ConnectionError():
+            return Failure(CLUSTER, f"the cluster cannot be reached: {text}")
+        case FileNotFoundError(errno=None) | ImportError(name=None):
+            return Failure(DATA, text)  # written by nai.datasets, which says the way out
+        case OSError():
+            return Failure(*_storage(error))
+        case SyntaxError():
+            return Failure(INPUT, f"{error.filename}:{error.lineno}: {error.msg}")
+        case ValueError():
+            return Failure(INPUT, text)
+    what = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return Failure(INTERNAL, f"internal error: {what}\nrun it again with --verbose and report what it says")
+
+
+def _mistakes(error: Any) -> str:
+    count = len(error.mistakes)
+    return f"{error}\n{count} mistake{'s'[: count > 1]} in the search space, nothing was run"
+
+
+def _storage(error: OSError) -> tuple[int, str]:
+    where = f"{error.filename}: " if error.filename and str(error.filename) not in str(error) else ""
+    text = f"{where}{error}"
+    if error.errno in FULL:
+        return STORAGE, f"{text}\nmake room or give another folder, then run the same command again"
+    return STORAGE, text
+
+
+def say(text: str) -> None:
+    """Words to the user, beside the data: on stderr."""
+    print(text, file=sys.stderr)
+
+
+def command(*words: str) -> str:
+    """A command line of this program as it was started: `nai-sweep ...` or `python -m sweep.cli ...`."""
+    installed = Path(sys.argv[0]).name == "nai-sweep"
+    return shlex.join([*(("nai-sweep",) if installed else ("python", "-m", "sweep.cli")), *words])

@@ -1,0 +1,54 @@
+"""MLflow's own pages of a sweep, served to this machine alone."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from sweep.folder import Folder, FolderError
+from sweep.tracking import SETTINGS
+
+HOST = "127.0.0.1"
+ENVIRONMENT = {**SETTINGS, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+"""Nothing is sent home, and no processes are kept for jobs that no sweep has."""
+
+
+def server(path: str | Path, port: int = 5000) -> list[str]:
+    """The command that serves a sweep's MLflow pages at http://127.0.0.1:port.
+
+    Errors: FolderError for a sweep without such pages, ValueError for a port in use.
+    """
+    folder = Folder.of_sweep(path)
+    database = folder.root / "mlflow.db"
+    if not database.is_file():
+        raise FolderError(f"{path} has no mlflow.db yet: make it with `nai-sweep sync {path}`")
+    _check_port(port)
+    hosts = ",".join(f"{name}:{port}" for name in ("localhost", HOST))
+    return [
+        *(sys.executable, "-m", "mlflow", "server"),
+        *("--backend-store-uri", f"sqlite:///{database}"),
+        *("--artifacts-destination", str(folder.artifacts)),
+        *("--host", HOST, "--port", str(port), "--workers", "1", "--allowed-hosts", hosts),
+    ]
+
+
+def serve(path: str | Path, port: int = 5000) -> int:
+    """Serve until Ctrl-C or SIGTERM; the server's exit code."""
+    folder = Folder.of_sweep(path)
+    with subprocess.Popen(server(path, port), cwd=folder.root, env={**os.environ, **ENVIRONMENT}) as child:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            child.terminate()
+            child.wait()
+            return 0
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((HOST, port))
+        except OSError as error:
+            raise ValueError(f"port {port} cannot be used ({error.strerror}): take another --port") from None
