@@ -68,7 +68,7 @@ class Guard:
         """Draws weights anew before a later task, for Nai's `reset`; nothing for all others."""
         self._ready = True
         if isinstance(self.method, Nai) and self.method.reset != "none" and self.depth:
-            net, memory = self._net(), self._settled()
+            net, memory = self._net(), self._here()
             noise = self._draws(net, "redraw")
             params, _ = self.method.before_task(net, self._values(), memory, self._context(noise=noise))
             self._write(params)
@@ -118,9 +118,13 @@ class Guard:
     def after_epoch(self, rate: float) -> None:
         """Nai's proximal step for penalty 'group_l2' at the epoch's learning rate; nothing for all others."""
         self.epochs += 1
-        if self.depth and overrides(self.method, "after_epoch"):
+        if getattr(self.method, "sparsity", 0) and not self.layers:
+            raise RuntimeError(
+                "sparsity acts from the first task on: call guard.watch(inputs) before training"
+            )
+        if self.layers and overrides(self.method, "after_epoch"):
             params, _ = self.method.after_epoch(
-                self._net(), self._values(), self._settled(), self._context(rate=rate)
+                self._net(), self._values(), self._here(), self._context(rate=rate)
             )
             self._write(params)
 
@@ -135,7 +139,7 @@ class Guard:
         """
         self._check_course(outputs)
         net, device = self._net(forward), self._device
-        memory, values = self._settled(), self._values()
+        memory, values = self._here(), self._values()
         if isinstance(self.method, Si):
             nothing = Rows(torch.zeros(0, dtype=torch.int64), torch.zeros(0))
             with torch.no_grad():
@@ -152,16 +156,17 @@ class Guard:
         self._ready = getattr(self.method, "reset", "none") == "none"
 
     # ---------------------------------------------------------------- to look at
-    def preview(self, inputs: Any, *, forward: Call | None = None) -> dict[str, tuple[str, ...]]:
-        """What would be guarded: for Nai each layer with its parameters, as one batch of inputs shows them.
+    def watch(self, inputs: Any, *, forward: Call | None = None) -> dict[str, tuple[str, ...]]:
+        """What is guarded: for Nai each layer with its parameters, as one batch of inputs shows them.
 
         Raises the errors that `after_task` would, before any training is spent.
         """
         if not isinstance(self.method, Nai):
             return {name: (name,) for name in self.names}
         with looking(self.model):
-            watch, outputs = watched(self.model, self.method, inputs, forward or _plain_call)
-        return {layer.name: layer.parameters for layer in self._found(watch, outputs)}
+            seen, outputs = watched(self.model, self.method, inputs, forward or _plain_call)
+        self._settle(self._found(seen, outputs))
+        return {layer.name: layer.parameters for layer in self.layers}
 
     @torch.no_grad()
     def penalty(self) -> Tensor:
@@ -172,7 +177,7 @@ class Guard:
             )
         if not self.depth:
             return torch.zeros((), device=self._device)
-        return penalty(self._values(), self._settled(), self.method.strength)
+        return penalty(self._values(), self._here(), self.method.strength)
 
     def state_dict(self) -> dict[str, Any]:
         """All that the guard remembers: tensors, numbers and names, for `torch.load(weights_only=True)`."""
@@ -214,7 +219,7 @@ class Guard:
             if value.requires_grad:
                 value.copy_(params[name])
 
-    def _settled(self) -> Memory:
+    def _here(self) -> Memory:
         """Memory on the device where the model is now."""
         device = self._device
         if any(v.device != device for v in self.memory.values()):
@@ -223,7 +228,7 @@ class Guard:
 
     def _about(self, names: Iterable[str]) -> Memory:
         names = set(names)
-        return {k: v for k, v in self._settled().items() if k.partition(".")[2] in names}
+        return {k: v for k, v in self._here().items() if k.partition(".")[2] in names}
 
     def _net(self, forward: Call | None = None) -> Plain:
         return Plain(self.model, self.names, self.layers, forward or _plain_call)
@@ -265,18 +270,21 @@ class Guard:
             raise ValueError("no layer was seen to give the model's output: name the output layer with head=")
         return hidden_layers(self.model, watch.seen, self.names, [h for h in heads if h != FOREIGN])
 
+    def _settle(self, layers: tuple[Layer, ...]) -> None:
+        if self.layers and layers != self.layers:
+            old, new = (", ".join(layer.name for layer in group) for group in (self.layers, layers))
+            raise ValueError(f"the guard remembers the layers {old}, but this pass ran {new}")
+        if not self.layers:
+            self.layers = layers
+            self._start()
+
     def _nai(self, net: Plain, data: Iterable[Any]) -> Memory:
         assert isinstance(self.method, Nai)
         net.hidden, found = neuron_statistics(net, self.method, data, layers=self._found)
-        if self.layers and net.hidden != self.layers:
-            old, new = (", ".join(layer.name for layer in layers) for layers in (self.layers, net.hidden))
-            raise ValueError(f"the guard remembers the layers {old}, but this pass ran {new}")
-        self.layers = net.hidden
-        if not self.depth:
-            self._start()
+        self._settle(net.hidden)
         context = self._context(noise=self._draws(net, "shuffle"))
         with torch.no_grad():
-            return self.method.remember(net, self._values(), self._settled(), found=found, context=context)
+            return self.method.remember(net, self._values(), self._here(), found=found, context=context)
 
     def _fresh(self, net: Plain, data: Iterable[Any], outputs: Outputs | None) -> Memory:
         assert isinstance(self.method, Ewc | Mas)
@@ -284,7 +292,7 @@ class Guard:
         new = parameter_importance(net, self.method, data, outputs=outputs, chance=chance)
         kept = mean_anchor if isinstance(self.method, Ewc) else last_anchor
         with torch.no_grad():
-            return kept(self._settled(), new, self._values())
+            return kept(self._here(), new, self._values())
 
 
 def _plain_call(model: nn.Module, inputs: Any) -> Any:
