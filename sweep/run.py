@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,10 +42,13 @@ def cluster(address: str | None, resources: Resources) -> Iterator[int]:
     ValueError when it has room for none, ConnectionError when the address does not answer.
     """
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
+    handler = signal.getsignal(signal.SIGTERM)
     if address is None:
         ray.init(address="local", include_dashboard=False, **quiet)
     else:
         ray.init(address=address, **quiet)
+    if callable(handler):
+        signal.signal(signal.SIGTERM, handler)  # Ray put its own in place, which ends the program at once
     try:
         yield slots(resources, ray.cluster_resources())
     finally:
