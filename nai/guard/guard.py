@@ -18,13 +18,14 @@ from nai.guard.plain import (
     trainable,
 )
 from nai.guard.state import check_state, described
+from nai.guard.values import context, dense, number, scaled
 from nai.guard.watch import FOREIGN, Watch
 from nai.methods import Ewc, Mas, Nai, Si
 from nai.methods.anchored import last_anchor, mean_anchor, penalty
 from nai.methods.base import Context, Memory, overrides
 from nai.models import Layer, Params
 from nai.seeds import generator
-from nai.tasks import Rows, Samples
+from nai.tasks import Rows
 
 Guarded = Nai | Ewc | Si | Mas
 Chosen = str | type[nn.Module] | Sequence[str | type[nn.Module]]
@@ -86,8 +87,8 @@ class Guard:
         if self._before is not None:
             raise RuntimeError("Si follows every step: call guard.after_step() after optimizer.step()")
         live = {k: p for k, p in self._parameters().items() if p.grad is not None}
-        raw = {k: _scaled(_dense(k, p.grad), 1 / scale) for k, p in live.items()}
-        values = {k: _number(p) for k, p in live.items()}
+        raw = {k: scaled(dense(k, p.grad), 1 / scale) for k, p in live.items()}
+        values = {k: number(p) for k, p in live.items()}
         if overrides(self.method, "after_step"):
             # a scaler skips the step if a gradient is not finite: no weight moves, and 0 x inf must not count
             steady = {k: torch.where(g.isfinite(), g, 0.0) for k, g in raw.items()}
@@ -97,7 +98,7 @@ class Guard:
         ready = self.method.adjust(raw, values, self._about(live), self._context())
         for name, value in live.items():
             if ready[name] is not raw[name] and value.grad is not None:
-                value.grad.copy_(_scaled(ready[name], scale))
+                value.grad.copy_(scaled(ready[name], scale))
 
     @torch.no_grad()
     def after_step(self) -> None:
@@ -108,7 +109,7 @@ class Guard:
             raise RuntimeError("call guard.adjust() before optimizer.step() and guard.after_step() after it")
         before, grads = self._before
         found = self._parameters()
-        values = {k: _number(found[k]) for k in before}
+        values = {k: number(found[k]) for k in before}
         _, memory = self.method.after_step(before, grads, values, self._about(before), self._context())
         self.memory = {**self.memory, **memory}
         self.steps += 1
@@ -211,7 +212,7 @@ class Guard:
         return {name: found[name] for name in self.names}
 
     def _values(self) -> Params:
-        return {k: _number(p) for k, p in self._parameters().items()}
+        return {k: number(p) for k, p in self._parameters().items()}
 
     @torch.no_grad()
     def _write(self, params: Params) -> None:
@@ -244,10 +245,7 @@ class Guard:
         return {k: draw(generator(self.seed, self.depth, k)).to(self._device) for k, draw in draws.items()}
 
     def _context(self, *, noise: dict[str, Tensor] | None = None, rate: float = 0.0) -> Context:
-        zero = torch.zeros((), dtype=torch.int64, device=self._device)
-        used = torch.ones(1, 1, dtype=torch.bool, device=self._device)
-        none = Samples(zero[None], zero[None], zero[None], None, None)
-        return Context(zero, zero + self.depth, zero, used, noise or {}, 0, 0, 0, rate, 1, none)
+        return context(self.depth, self._device, noise=noise or {}, rate=rate)
 
     def _check_course(self, outputs: Outputs | None) -> None:
         method = self.method
@@ -282,9 +280,9 @@ class Guard:
         assert isinstance(self.method, Nai)
         net.hidden, found = neuron_statistics(net, self.method, data, layers=self._found)
         self._settle(net.hidden)
-        context = self._context(noise=self._draws(net, "shuffle"))
+        known = self._context(noise=self._draws(net, "shuffle"))
         with torch.no_grad():
-            return self.method.remember(net, self._values(), self._here(), found=found, context=context)
+            return self.method.remember(net, self._values(), self._here(), found=found, context=known)
 
     def _fresh(self, net: Plain, data: Iterable[Any], outputs: Outputs | None) -> Memory:
         assert isinstance(self.method, Ewc | Mas)
@@ -297,21 +295,3 @@ class Guard:
 
 def _plain_call(model: nn.Module, inputs: Any) -> Any:
     return model(inputs)
-
-
-def _number(value: Tensor) -> Tensor:
-    """Detached, and in float32 if it has less."""
-    return value.detach().float() if value.element_size() < 4 else value.detach()
-
-
-def _scaled(value: Tensor, factor: float) -> Tensor:
-    return value if factor == 1 else value * factor
-
-
-def _dense(name: str, grad: Tensor | None) -> Tensor:
-    assert grad is not None
-    if grad.layout != torch.strided:
-        raise ValueError(
-            f"{name} has a sparse gradient, which a penalty would fill: make its layer with sparse=False"
-        )
-    return _number(grad)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +18,8 @@ COMPILED = "_orig_mod"
 
 Call = Callable[[nn.Module, Any], Any]
 """Runs a module on the inputs of a batch."""
-Skip = tuple[str | type[nn.Module], ...]
-"""Modules by name, with all inside them, or by class."""
+SHOWN = 4
+"""Modules that an error names at most."""
 
 
 def bare(model: nn.Module) -> nn.Module:
@@ -54,17 +54,18 @@ def owner(parameter: str) -> str:
 
 
 def covered(name: str, chosen: Iterable[str]) -> bool:
-    """Whether a module is one of the chosen or lies inside one."""
-    return any(name == c or name.startswith(c + ".") for c in chosen)
+    """Whether a module or parameter is one of the chosen or lies inside one."""
+    return any(c in (name, owner(name)) or name.startswith(c + ".") for c in chosen)
 
 
 def chosen_modules(model: nn.Module, wanted: str | type[nn.Module] | Sequence[Any], option: str) -> list[str]:
-    """Names of the modules that an option means; ValueError for one that the model does not have."""
-    found, names = [], modules(model)
+    """Names of the modules (or parameters) that an option means; ValueError for one that the model lacks."""
+    found: list[str] = []
+    names: dict[str, object] = {**modules(model), **parameters(model)}
     for want in [wanted] if isinstance(wanted, str | type) else wanted:
         hits = [n for n, m in names.items() if (n == want if isinstance(want, str) else isinstance(m, want))]
         if not hits:
-            has = ", ".join(n for n in names if n)
+            has = ", ".join(n for n in modules(model) if n)
             raise ValueError(f"{option} {want!r} is no module of the model: it has {has}")
         found += hits
     return found
@@ -75,15 +76,14 @@ def trainable(model: nn.Module, skip: Sequence[str]) -> tuple[str, ...]:
     found = parameters(model)
     if lazy := [n for n, p in found.items() if isinstance(p, nn.parameter.UninitializedParameter)]:
         raise ValueError(f"parameter {lazy[0]} has no shape yet: run one batch through the model first")
-    return tuple(n for n, p in found.items() if p.requires_grad and not covered(owner(n), skip))
+    return tuple(n for n, p in found.items() if p.requires_grad and not covered(n, skip))
 
 
 def check_known(model: nn.Module, names: Iterable[str], head: Sequence[str]) -> None:
     """ValueError naming the modules whose trainable parameters belong to no neuron that Nai knows."""
     all_modules = modules(model)
-    owners = dict.fromkeys(owner(n) for n in names if not covered(owner(n), head))
-    strange = [n for n in owners if not isinstance(all_modules[n], (*NEURONS, *NORMS))]
-    if strange:
+    wanted = [n for n in names if not covered(n, head)]
+    if strange := [n for n in wanted if not isinstance(all_modules[owner(n)], (*NEURONS, *NORMS))]:
         _refuse(model, strange, f"Nai knows the neurons of {KNOWN}")
 
 
@@ -94,24 +94,25 @@ def hidden_layers(
 
     names: trainable parameters. ValueError names what does not fit, and the way out.
     """
-    free = [n for n in names if not covered(owner(n), heads)]
+    free = [n for n in names if not covered(n, heads)]
     found = {n: s for n, s in seen.items() if n not in heads and any(p in free for p in s.parameters)}
-    order = list(found)
     layers = tuple(Layer(n, _own(s, free), s.units, _source(model, n, s, found)) for n, s in found.items())
     held = [p for layer in layers for p in layer.parameters]
-    if twice := [
-        n for n in order if found[n].times > 1 or len(set(found[n].parameters)) < len(found[n].parameters)
-    ]:
+    if again := [p for s in found.values() if _repeated(s) for p in _own(s, free)]:
         _refuse(
-            model, twice, "one forward pass calls it more than once, so its neurons have no single activation"
+            model, again, "one forward pass calls it more than once, so its neurons have no single activation"
         )
-    if shared := [n for n in order if any(held.count(p) > 1 for p in _own(found[n], free))]:
-        _refuse(model, shared, "layers share parameters")
-    if lost := dict.fromkeys(owner(p) for p in free if p not in held):
+    if shared := [p for p in held if held.count(p) > 1]:
+        _refuse(model, shared, "layers share it")
+    if lost := [p for p in free if p not in held]:
         _refuse(model, lost, "this pass did not run it, or it is a norm that follows no layer with neurons")
     if not layers:
         raise ValueError(f"the model has no hidden layer to guard beside its head {', '.join(heads)}")
     return layers
+
+
+def _repeated(seen: Seen) -> bool:
+    return seen.times > 1 or len(set(seen.parameters)) < len(seen.parameters)
 
 
 def _own(seen: Seen, free: Sequence[str]) -> tuple[str, ...]:
@@ -126,13 +127,24 @@ def _source(model: nn.Module, name: str, seen: Seen, found: Mapping[str, Seen]) 
     return None if columns % found[before].units else list(found).index(before)
 
 
-def _refuse(model: nn.Module, names: Iterable[str], why: str) -> None:
+def _refuse(model: nn.Module, names: Iterable[str], why: str) -> NoReturn:
+    """Names at most a few of the parameters' modules, and the ways out."""
     all_modules = modules(model)
-    named = ", ".join(f"{n or 'the model itself'} ({type(all_modules[n]).__name__})" for n in names)
-    quoted = ", ".join(repr(n) for n in names)
+    blamed: dict[str, str] = {}
+    for name in names:
+        holder = all_modules[owner(name)]
+        # skipping a module of one's own with more modules inside would leave those free too
+        alone = type(holder).__module__.startswith("torch.nn.") or not any(holder.children())
+        blamed[owner(name) if alone and owner(name) else name] = type(holder).__name__
+    more = len(blamed) - SHOWN
+    named = ", ".join(f"{n} ({kind})" for n, kind in list(blamed.items())[:SHOWN])
+    quoted = ", ".join(repr(n) for n in list(blamed)[:SHOWN])
+    named, quoted = (named + f" and {more} more", quoted + ", ...") if more > 0 else (named, quoted + ",")
+    kinds = ", ".join(dict.fromkeys(blamed.values()))
     raise ValueError(
-        f"Guard cannot guard {named}: {why}. Leave it free with skip=({quoted},), name it in head= if it is "
-        "an output layer, or use Ewc, Si or Mas, which guard every parameter"
+        f"Guard cannot guard {named}: {why}. Leave it free with skip=({quoted}) "
+        f"or by class ({kinds}), name it in head= if it is an output layer, "
+        "or use Ewc, Si or Mas, which guard every parameter"
     )
 
 

@@ -365,6 +365,22 @@ def test_a_module_that_nai_cannot_guard_is_named_with_the_way_out(build, name):
     assert f"skip=({name.split()[0]!r},)" in str(error.value)
 
 
+def test_a_model_s_own_parameter_is_named_without_the_modules_inside():
+    model = made(Twin)
+    model.scale = nn.Parameter(torch.ones(1))
+    with pytest.raises(ValueError, match=r"cannot guard scale \(Twin\): .* skip=\('scale',\)"):
+        nai.Guard(model, nai.Nai())
+    assert set(nai.Guard(model, nai.Nai(), skip="scale").watch(draw(2, 20))) == {"layers.0", "layers.1"}
+
+
+def test_of_many_modules_an_error_names_a_few_and_their_class():
+    model = nn.Sequential(*(nn.Bilinear(2, 2, 2) for _ in range(7)))
+    with pytest.raises(
+        ValueError, match=r"3 \(Bilinear\) and 3 more: .*'3', \.\.\.\) or by class \(Bilinear\)"
+    ):
+        nai.Guard(model, nai.Nai())
+
+
 @pytest.mark.parametrize("skip", ["rnn", ("rnn",), nn.LSTM, (nn.LSTM,)])
 def test_a_skipped_module_is_left_free(skip):
     model = made(Recurrent)
@@ -472,6 +488,14 @@ def test_a_parameter_without_gradient_is_left_out():
     model.layers[0].weight.grad = None
     guard.adjust()
     assert model.layers[0].weight.grad is None
+
+
+def test_a_sparse_gradient_is_refused():
+    model = nn.Embedding(5, 3, sparse=True)
+    guard = nai.Guard(model, nai.Mas())
+    model(torch.tensor([1])).sum().backward()
+    with pytest.raises(ValueError, match="weight has a sparse gradient"):
+        guard.adjust()
 
 
 # ---------------------------------------------------------------- saving
