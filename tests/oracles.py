@@ -1,4 +1,4 @@
-"""Slow versions of the core, literal from the papers: plain modules, plain loops, autograd, one sample at a time."""
+"""Slow versions of the core, literal from the papers: plain modules, plain loops, one sample at a time."""
 
 from collections.abc import Callable, Iterator, Sequence
 
