@@ -206,10 +206,11 @@ class _Class:
             own = each(partial(self.method.gradients, self.world.net), context, self.many)
             found: Params = own(self.params, batch, self.memory)
             return found
-        # one ordinary backward pass of the summed losses: the bits of vmap(grad), in less time
-        losses = each(partial(self.method.loss, self.world.net), context, self.many)(
-            self.leaves, batch, self.memory
-        )
+        # the plain task loss of a dense net takes whole stacks: the bits of vmap, in less time
+        mapped = self.many and (overrides(self.method, "loss") or not self.world.net.dense)
+        loss = each(partial(self.method.loss, self.world.net), context, mapped)
+        # and so does one ordinary backward pass of the summed losses
+        losses = loss(self.leaves, batch, self.memory)
         grads = torch.autograd.grad(losses.sum(), list(self.leaves.values()), materialize_grads=True)
         return dict(zip(self.leaves, grads, strict=True))
 

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -43,7 +43,8 @@ class Network(nn.Module, ABC):
 
     hidden: tuple[Layer, ...]
     head: Layer
-    dense = False  # linear layers only: exact per-sample algebra holds, and lessons stack on a CPU
+    dense = False
+    """Linear layers only: exact per-sample algebra holds, and `trace` takes whole stacks."""
 
     @abstractmethod
     def forward(
@@ -120,7 +121,7 @@ class Mlp(Network):
             Layer(f"layers.{i}", (f"layers.{i}.weight", f"layers.{i}.bias"), n, i - 1 if i else None)
             for i, n in enumerate(sizes[1:])
         ]
-        self.hidden, self.head = tuple(layers[:-1]), layers[-1]
+        self.hidden, self.head, self.features = tuple(layers[:-1]), layers[-1], tuple(features)
         self.activation, self.dropout = activation, dropout
 
     def draws(self, batch: int) -> dict[str, Draw]:
@@ -134,16 +135,53 @@ class Mlp(Network):
     def forward(
         self, inputs: Tensor, noise: Mapping[str, Tensor], taps: Sequence[Tensor] | None = None
     ) -> Trace:
-        x, read, said = inputs.flatten(1), [], []
-        for i, layer in enumerate(self.layers):
+        return self.trace(dict(self.named_parameters()), inputs, noise, taps)
+
+    def trace(
+        self,
+        params: Params,
+        inputs: Tensor,
+        noise: Mapping[str, Tensor] | None = None,
+        taps: Sequence[Tensor] | None = None,
+    ) -> Trace:
+        """The forward pass; given whole stacks, [replicas, ...] each, it is that of every replica."""
+        x, read, said = inputs.flatten(-len(self.features)), [], []
+        for i, layer in enumerate((*self.hidden, self.head)):
+            weight, bias = layer.parameters
             read.append(x)
-            x = layer(x)
+            x = affine(x, params[weight], params[bias])
             x = x if taps is None else x + taps[i]
             if i < len(self.hidden):
                 x = ACTIVATIONS[self.activation](x)
                 said.append(x)
-                x = _drop(x, f"dropout.{i}", noise)
+                x = _drop(x, f"dropout.{i}", noise or {})
         return Trace(x, tuple(read), tuple(said))
+
+
+def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """A linear layer, or one for each replica of a stack."""
+    if weight.ndim == 2:
+        return F.linear(x, weight, bias)
+    result: Tensor = _Stacked.apply(x, weight, bias)
+    return result
+
+
+class _Stacked(torch.autograd.Function):
+    """A linear layer of every replica; autograd's own gives weight gradients transposed, which are slow to copy."""
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return torch.baddbmm(bias[:, None], x, weight.mT)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[:2])
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        x, weight = ctx.saved_tensors
+        below = torch.bmm(grad, weight) if ctx.needs_input_grad[0] else None
+        return below, torch.bmm(grad.mT, x), grad.sum(1)
 
 
 class ConvNet(Network):

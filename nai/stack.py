@@ -17,8 +17,9 @@ from nai.models import Network, Params
 
 Shapes = dict[str, torch.Size]
 
-LIGHT = 60_000
-"""Parameters up to which lessons of a dense net train as a stack on a CPU; above, plain steps are faster.
+LIGHT = 100_000
+"""Parameters up to which lessons of a dense net train as a stack on a CPU; above, a stack gains little and a
+lone lesson loses.
 
 Measured with benchmarks/crossover.py; part of what decides the bits, so a change raises NUMERICS.
 """
