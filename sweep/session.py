@@ -124,7 +124,8 @@ def publish(folder: Folder, agenda: Agenda, rows: Sequence[Row]) -> dict[str, An
     results = analysis.results(wanted, agenda.asked())
     parts.replace(folder.results, analysis.write_json(results).encode())
     report.write(folder.report, results, wanted, _facts(folder, agenda.space, wanted))
-    record.to_parquet(rows, folder.table)
+    if rows:
+        record.to_parquet(rows, folder.table)
     return results
 
 
@@ -188,7 +189,7 @@ def _tracked(folder: Folder, results: Mapping[str, Any]) -> tuple[dict[str, Any]
             names = ("mean", "worst", "std", "aopd", "mopd", "forgetting")
             summary |= {f"best_{name}": one[name] for name in names if one[name] is not None}
             summary |= {"best": one["label"], "best_suggestion": one["suggestion"]}
-    files = [folder.report, folder.results, folder.table, folder.space]
+    files = [path for path in (folder.report, folder.results, folder.table, folder.space) if path.is_file()]
     return summary, files, results["verdict"]
 
 
