@@ -140,7 +140,7 @@ def test_learning_leaves_the_lesson_that_it_started_from_as_it_was():
 def test_nets_that_are_heavy_odd_or_convolutional_run_alone_on_a_cpu_and_together_on_a_gpu():
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
     light = world().net
-    heavy = world(widths=[248, 248]).net
+    heavy = world(widths=[320, 320]).net
     odd = world(widths=[9, 5]).net
     images = blobs((8,), features=(1, 8, 8))
     conv = world(images, "conv", widths=[4], dense_units=4).net
