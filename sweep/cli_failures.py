@@ -35,7 +35,10 @@ class Stop:
 
     def __call__(self, number: int, frame: Any) -> None:
         self.number = number
-        signal.raise_signal(signal.SIGINT)
+        handler = signal.getsignal(signal.SIGINT)
+        if not callable(handler):  # a shell starts what runs in the background deaf to Ctrl-C
+            raise KeyboardInterrupt
+        handler(signal.SIGINT, frame)
 
     @property
     def code(self) -> int:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 NARROW = 76
 """Columns below which a table of results is written line by line."""
+ROOMY = 90
+"""Columns from which it has room for wide gaps."""
 FIGURES = (
     ("mean", "mean %"),
     ("worst", "worst"),
@@ -50,7 +52,7 @@ def table(*headers: str, right: Sequence[int] = ()) -> Table:
 # ------------------------------------------------------------------ results
 def results(to: Console, found: Mapping[str, Any]) -> None:
     """The best suggestions and the baselines on the same orders and seeds, and what to make of them."""
-    if found["table"]:
+    if any(line["orders"] for line in found["table"]):
         to.print(
             Text("Final test accuracy over all tasks, in per cent; worst and std are over orders.", "dim")
         )
@@ -65,7 +67,7 @@ def results(to: Console, found: Mapping[str, Any]) -> None:
 def _summary(to: Console, lines: Sequence[Mapping[str, Any]]) -> None:
     right = range(1, 1 + len(FIGURES) + 2)
     made = table("method", *(h for _, h in FIGURES), "orders\n× seeds", "failed", right=right)
-    made.padding = (0, 1, 0, 0)
+    made.padding = (0, 1, 0, 0) if to.width >= ROOMY else 0
     for line in lines:
         made.add_row(
             Text(f"{line['label']}\n").append(line["role"], "bold" if line["role"] == "best" else "dim"),

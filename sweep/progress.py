@@ -149,7 +149,7 @@ class Display:
         if not self.now or self.doing != "training":
             head.add_row(self._spinner, Text(self.doing), time)
             return head
-        bar = ProgressBar(self.now.expected, self.now.done, width=20)
+        bar = ProgressBar(self.now.expected, self.now.done, width=min(20, self.console.width // 5))
         head.add_row(self._spinner, bar, Text(", ".join(self._counts(self.now))), time)
         rest = [*self._left(), *self._best(self.now)]
         return Group(head, *(Text(f"  {text}", "dim") for text in rest))
