@@ -40,7 +40,8 @@ def stackable(net: Network, device: torch.device) -> bool:
     if device.type != "cpu":
         return True
     sizes = [s.numel() for s in net.shapes().values()]
-    aligned = all(s.numel() % ALIGNED == 0 for s in net.shapes().values() if len(s) > 1)
+    # a matrix of one row or column is multiplied otherwise where it stands alone
+    aligned = all(s.numel() % ALIGNED == 0 and min(s) > 1 for s in net.shapes().values() if len(s) > 1)
     return net.dense and aligned and sum(sizes) <= LIGHT
 
 

@@ -57,7 +57,7 @@ def test_a_conv_net_is_its_formula():
 def test_a_residual_net_has_eighteen_weighted_layers_and_its_shapes():
     net = ResNet18((3, 32, 32), 10, width=8)
     trace = net.trace(weights(net), torch.randn(2, 3, 32, 32, generator=generator("x")))
-    convs = [k for k in net.shapes() if k.endswith("weight") and "conv" in k or k == "stem.weight"]
+    convs = [k for k in net.shapes() if (k.endswith("weight") and "conv" in k) or k == "stem.weight"]
     assert len(convs) + 1 == 18
     assert [tuple(u.shape[1:]) for u in trace.units[::4]] == [
         (8, 32, 32),

@@ -15,7 +15,10 @@ def draw(*address):
 
 def test_an_address_decides_a_draw_in_every_process():
     assert draw(0, 1, "batches", 2) == draw(0, 1, "batches", 2)
-    code = "import torch; from nai.seeds import generator; print(torch.rand(4, generator=generator(0, 1, 'x')).tolist())"
+    code = (
+        "import torch; from nai.seeds import generator;"
+        "print(torch.rand(4, generator=generator(0, 1, 'x')).tolist())"
+    )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == str(draw(0, 1, "x"))
 

@@ -1,0 +1,296 @@
+import dataclasses
+import itertools
+import weakref
+
+import pytest
+import torch
+from worlds import blobs, differing, marks, taught, world
+
+from nai import tree
+from nai.learn import Lesson
+from nai.methods import Ewc, Finetune, Joint, Mas, Method, Nai, Si
+from nai.methods.anchored import effective_strength
+from nai.seeds import Seeds
+from nai.training import Training
+from nai.tree import grow, plan, trainings
+
+SHORT = Training(epochs=1)
+SIZES = (70, 33, 90, 1)
+SEEDS = (Seeds(0, 0), Seeds(1, 2))
+
+
+def runs_of(tasks, seeds=(Seeds(),)):
+    return [(s, order) for s in seeds for order in itertools.permutations(range(tasks))]
+
+
+def grown(runs, where, method, **options):
+    found = {(g.seeds, g.order): g for g in grow(runs, where, method, SHORT, **options)}
+    assert set(found) == set(runs)
+    return found
+
+
+def alone(run, where, method):
+    """The rows of one order, task after task, with no tree and no stack, and the last lesson."""
+    seeds, order = run
+    lessons = [taught(where, method, order[:n], training=SHORT, seeds=seeds) for n in range(len(order) + 1)]
+    rows = [marks(lesson, where, method) for lesson in lessons]
+    return torch.stack([r.valid for r in rows]), torch.stack([r.test for r in rows]), lessons
+
+
+def same(one, other):
+    assert one.error == other.error
+    assert one.strengths == other.strengths
+    if one.error is None:
+        assert torch.equal(one.valid, other.valid)
+        assert torch.equal(one.test, other.test)
+        assert not differing(one.lesson._replace(done=()), other.lesson._replace(done=()))
+
+
+# ---------------------------------------------------------------- the plan
+def test_shared_prefixes_are_learnt_once():
+    assert trainings(runs_of(5), Finetune()) == 325
+    assert trainings(runs_of(4), Finetune()) == 64
+    assert trainings(runs_of(3, SEEDS), Finetune()) == 2 * 15
+    assert trainings([(Seeds(), (2, 0, 1))], Finetune()) == 3
+    assert trainings(runs_of(4)[:2], Finetune()) == 4 + 2  # (0, 1, 2, 3) and (0, 1, 3, 2)
+
+
+def test_joint_learns_every_set_of_tasks_once():
+    assert trainings(runs_of(5), Joint()) == 31
+    assert trainings(runs_of(3, SEEDS), Joint()) == 2 * 7
+
+
+def test_every_run_passes_its_own_prefixes():
+    nodes = plan(runs_of(3), Finetune())
+    assert set(nodes[Seeds(), (0,)].children) == {(Seeds(), (0, 1)), (Seeds(), (0, 2))}
+    assert nodes[Seeds(), (1, 2)].runs == [(Seeds(), (1, 2, 0))]
+    assert len(nodes[Seeds(), ()].runs) == 6
+
+
+# ---------------------------------------------------------------- tree equals alone
+@pytest.mark.parametrize(
+    "method",
+    [
+        Finetune(),
+        Joint(),
+        Nai(group="incoming_outgoing_mean", reset="unimportant"),
+        Nai(penalty="group_l2", sparsity=1.0),
+        Ewc(labels="sample"),
+        Si(),
+        Mas(),
+    ],
+    ids=lambda m: type(m).__name__,
+)
+def test_a_run_in_the_tree_is_the_run_alone_bit_for_bit(method):
+    where = world(blobs(SIZES), dropout=0.2)
+    runs = runs_of(4, SEEDS)
+    found = grown(runs, where, method)
+    for run in runs[::7]:
+        valid, test, lessons = alone(run, where, method)
+        assert torch.equal(found[run].valid, valid)
+        assert torch.equal(found[run].test, test)
+        assert not differing(found[run].lesson._replace(done=()), lessons[-1]._replace(done=()))
+        strengths = [effective_strength(method, x.memory) for x in lessons[1:]]
+        assert found[run].strengths == (None if None in strengths else tuple(strengths))
+        assert found[run].error is None
+
+
+@pytest.mark.parametrize("scenario", ["class", "domain"])
+def test_so_it_is_in_other_scenarios(scenario):
+    where, method = world(blobs((40, 33, 70), scenario=scenario)), Nai()
+    found = grown(runs_of(3), where, method)
+    for run in runs_of(3)[1::2]:
+        assert torch.equal(found[run].test, alone(run, where, method)[1])
+
+
+@pytest.mark.parametrize("model", ["conv", "heavy"])
+def test_so_it_is_for_nets_that_do_not_stack(model):
+    where = (
+        world(blobs((20, 33, 8), features=(1, 4, 4)), "conv", widths=[4], dense_units=6)
+        if model == "conv"
+        else world(blobs((20, 33, 8)), widths=[320, 320])
+    )
+    found = grown(runs_of(3), where, Ewc())
+    for run in ((Seeds(), (2, 0, 1)), (Seeds(), (0, 1, 2))):
+        valid, test, lessons = alone(run, where, Ewc())
+        assert torch.equal(found[run].valid, valid)
+        assert torch.equal(found[run].test, test)
+        assert not differing(found[run].lesson, lessons[-1])
+    assert {g.width for g in found.values()} == {1}
+
+
+@pytest.mark.parametrize("method", [Nai(), Joint()], ids=["nai", "joint"])
+def test_width_changes_nothing_but_the_width(method):
+    where, runs = world(blobs(SIZES)), runs_of(4)
+    whole = grown(runs, where, method)
+    for width in (1, 5):
+        narrow = grown(runs, where, method, width=width)
+        for run in runs:
+            same(narrow[run], whole[run])
+            assert narrow[run].width <= width
+    assert max(g.width for g in whole.values()) == (24 if isinstance(method, Nai) else 6)
+
+
+def test_other_runs_change_nothing():
+    where, runs = world(), runs_of(3, SEEDS)
+    whole = grown(runs, where, Nai())
+    for some in ([runs[4]], runs[::5], runs[::-1]):
+        few = grown(some, where, Nai())
+        for run in some:
+            same(few[run], whole[run])
+    assert len(grown([runs[0], runs[0]], where, Nai())) == 1
+
+
+def test_rows_have_their_shape_and_time_is_shared_out(monkeypatch):
+    clock = itertools.count()
+    monkeypatch.setattr(tree.time, "perf_counter", lambda: float(next(clock)))
+    found = grown(runs_of(3), world(), Finetune(), width=2)
+    assert all(g.valid.shape == g.test.shape == (4, 3) for g in found.values())
+    assert all(bool(((g.test >= 0) & (g.test <= 1)).all()) for g in found.values())
+    stacks = next(clock) / 2  # each stack took one tick
+    assert sum(g.seconds for g in found.values()) == pytest.approx(stacks)
+
+
+def test_mistakes_are_found_before_anything_is_learnt():
+    with pytest.raises(ValueError, match=r"order \(0, 0, 2\) is not a permutation of the 3 tasks 0..2"):
+        grow([(Seeds(), (0, 0, 2))], world(), Finetune(), SHORT)
+    with pytest.raises(ValueError, match="width 0 must be at least 1"):
+        grow(runs_of(3), world(), Finetune(), SHORT, width=0)
+
+
+# ---------------------------------------------------------------- memory
+def test_lessons_are_let_go_depth_first(monkeypatch):
+    live: list[weakref.ref] = []
+    most = 0
+    plain = tree.learn
+
+    def counted(*args, **kwargs):
+        nonlocal most
+        learnt = plain(*args, **kwargs)
+        live.extend(weakref.ref(lesson.params["layers.0.weight"]) for lesson in learnt)
+        most = max(most, sum(ref() is not None for ref in live))
+        return learnt
+
+    monkeypatch.setattr(tree, "learn", counted)
+    width, tasks = 3, 5
+    for _ in grow(runs_of(tasks), world(blobs((8,) * tasks)), Finetune(), SHORT, width=width):
+        pass
+    del _
+    assert len(live) == 325
+    assert most <= width * tasks + 1  # the loop above holds the last result
+    assert sum(ref() is not None for ref in live) == 0
+
+
+def test_a_run_is_yielded_as_soon_as_it_is_complete(monkeypatch):
+    learnt = []
+    plain = tree.learn
+    monkeypatch.setattr(tree, "learn", lambda *a, **k: learnt.append(1) or plain(*a, **k))
+    found = grow(runs_of(4), world(blobs(SIZES)), Finetune(), SHORT, width=1)
+    assert not learnt
+    next(found)
+    assert len(learnt) == 4
+
+
+# ---------------------------------------------------------------- failures
+@dataclasses.dataclass(frozen=True)
+class Breaks(Method):
+    """Finetuning that diverges on one task at one depth."""
+
+    task: int = 2
+    depth: int = 1
+
+    def before_task(self, net, params, memory, context):
+        bad = (context.task == self.task) & (context.depth == self.depth)
+        return {k: torch.where(bad, torch.nan, v) for k, v in params.items()}, memory
+
+
+def test_divergence_ends_the_runs_through_that_node_and_touches_no_other():
+    where, runs = world(blobs(SIZES)), runs_of(4, SEEDS)
+    found, sound = grown(runs, where, Breaks()), grown(runs, where, Finetune())
+    for run in runs:
+        if run[1][1] == 2:
+            assert found[run].error == f"diverged: weights are not finite after tasks {run[1][:2]}"
+            assert found[run].valid is found[run].test is found[run].lesson is None
+        else:
+            same(found[run], sound[run])
+
+
+def test_a_rate_that_is_far_too_large_gives_error_rows_alone():
+    where = world(blobs((40, 40, 40)))
+    found = list(grow(runs_of(3), where, Finetune(), Training(epochs=3, rate=1e30)))
+    assert len(found) == 6
+    assert all(g.error.startswith("diverged: ") for g in found)
+
+
+def test_learning_jointly_a_failed_set_fails_all_orders_through_it_and_no_others():
+    @dataclasses.dataclass(frozen=True)
+    class JointBreaks(Joint):
+        def before_task(self, net, params, memory, context):
+            new, memory = super().before_task(net, params, memory, context)
+            return {k: torch.where(context.steps == 4, torch.nan, v) for k, v in new.items()}, memory
+
+    where, runs = world(blobs((70, 33, 10))), runs_of(3)  # only tasks 0 and 1 together take 4 steps
+    found, sound = grown(runs, where, JointBreaks()), grown(runs, where, Joint())
+    for run in runs:
+        if set(run[1][:2]) == {0, 1} or len(where.train) < 3:
+            assert found[run].error.startswith("diverged")
+        elif found[run].error is None:
+            same(found[run], sound[run])
+
+
+def running_out(monkeypatch, name, most, error):
+    """Makes a step of the tree run out of memory above a width; the widths that were tried."""
+    plain, tried = getattr(tree, name), []
+
+    def limited(lessons, *args, **kwargs):
+        tried.append(len(lessons))
+        if len(lessons) > most:
+            raise error
+        return plain(lessons, *args, **kwargs)
+
+    monkeypatch.setattr(tree, name, limited)
+    return tried
+
+
+ERRORS = [
+    torch.OutOfMemoryError("CUDA out of memory"),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=["gpu", "cpu"])
+@pytest.mark.parametrize("name", ["learn", "evaluate"])
+def test_out_of_memory_halves_the_stack_and_changes_no_bit(monkeypatch, name, error):
+    where, runs = world(blobs(SIZES)), runs_of(4)
+    whole = grown(runs, where, Nai())
+    tried = running_out(monkeypatch, name, 5, error)
+    halved = grown(runs, where, Nai())
+    assert max(tried) == 24
+    for run in runs:
+        same(halved[run], whole[run])
+        assert halved[run].width <= 5
+
+
+def test_a_lesson_that_does_not_fit_alone_is_an_error_row(monkeypatch):
+    running_out(monkeypatch, "learn", 0, ERRORS[0])
+    found = grown(runs_of(3), world(), Finetune())
+    assert {g.error for g in found.values()} == {"out of memory: alone in its stack"}
+
+
+def test_a_real_allocation_that_fails_is_out_of_memory_and_other_errors_are_not():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**46)
+    assert tree._out_of_memory(caught.value)
+    assert not tree._out_of_memory(RuntimeError("shapes cannot be multiplied"))
+
+
+def test_other_errors_are_not_swallowed(monkeypatch):
+    running_out(monkeypatch, "learn", 0, RuntimeError("shapes cannot be multiplied"))
+    with pytest.raises(RuntimeError, match="shapes"):
+        list(grow(runs_of(3), world(), Finetune(), SHORT))
+
+
+def test_lessons_of_the_tree_are_lessons():
+    (found,) = grow([(Seeds(), (1, 0, 2))], world(), Finetune(), SHORT)
+    assert isinstance(found.lesson, Lesson)
+    assert found.lesson.done == (1, 0, 2)
