@@ -72,6 +72,11 @@ class Folder:
         return self.root / "command.txt"
 
     @property
+    def tasks(self) -> Path:
+        """Names of the tasks by home index."""
+        return self.root / "tasks.json"
+
+    @property
     def artifacts(self) -> Path:
         """MLflow's files."""
         return self.root / "mlartifacts"

@@ -82,15 +82,18 @@ def _run(
     store.refresh()
     for problem in store.records.problems:
         watch.note(f"{problem.path} is not read: {problem.reason}")
+    for conflict in store.records.conflicts:
+        watch.note(f"run {conflict.fingerprint[:12]} is on record with two results: the earlier one counts")
+    parts.replace(folder.tasks, json.dumps([task.name for task in benchmark.tasks]).encode())
     agenda = Agenda(space, identity(benchmark.digest), store.records.rows)
     with _tracker(folder, space) if track else contextlib.nullcontext() as tracker:
         ledger = Ledger(store, agenda, tracker.submit if tracker else _untracked, watch.standing)
-        ledger.track(agenda.relevant(store.records.rows))
         interrupted = _work(ledger, benchmark, engine, address, watch)
         watch.stage("writing the report")
         results = publish(folder, agenda, store.records.rows)
         if tracker and not interrupted:
             watch.stage("writing MLflow")
+            tracker.submit(agenda.relevant(store.records.rows))  # those of earlier calls, too
             _say(watch, tracker.finish(*_tracked(folder, results), watch.tracking))
     return results, interrupted
 
@@ -205,6 +208,7 @@ def _facts(folder: Folder, space: Space, rows: Sequence[Row]) -> report.PageFact
     command = folder.command.read_text().strip() if folder.command.is_file() else "(unknown)"
     return report.PageFacts(
         command=command,
+        tasks=json.loads(folder.tasks.read_text()) if folder.tasks.is_file() else (),
         versions=versions | ({"device": devices} if devices else {}),
         space=space.to_toml(),
         cost={"training time, all workers together": f"{seconds:.1f} s", "runs": str(len(rows))},
