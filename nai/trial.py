@@ -78,7 +78,7 @@ def attribute(name: str) -> Any:
     module, _, path = name.partition(":")
     try:
         return getattr(importlib.import_module(module), path)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(
             f"{name!r} cannot be imported ({error}): install its package, or start in its folder"
         ) from error
@@ -86,7 +86,13 @@ def attribute(name: str) -> Any:
 
 def method_of(settings: Mapping[str, Any]) -> Method:
     """A method from its name (of METHODS, or `module:attribute`) and hyperparameters."""
-    return _built(settings, METHODS, Method, "method")  # type: ignore[no-any-return]
+    method: Method = _built(settings, METHODS, Method, "method")
+    if not dataclasses.is_dataclass(method):
+        raise ValueError(
+            f"method {settings['name']!r} must be a dataclass, since its fields are its hyperparameters: "
+            "decorate its class with @dataclass(frozen=True)"
+        )
+    return method
 
 
 def network_of(model: Named, benchmark: Benchmark) -> Network:

@@ -284,7 +284,8 @@ def test_columns_repeat_each_map_s_neuron():
 def context_of(where, method, depth, noise=None):
     return Context(
         task=torch.tensor(0), depth=torch.tensor(depth), steps=torch.tensor(1),
-        heads=where.heads, noise=noise or {}, epoch=0, epochs=1, step=0, rate=0.01, widest=2, source=where.source,
+        heads=where.heads, noise=noise or {}, epoch=0, epochs=1, step=0, rate=0.01, widest=2,
+        source=where.source,
     )  # fmt: skip
 
 

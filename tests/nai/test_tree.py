@@ -19,7 +19,7 @@ SIZES = (70, 33, 90, 1)
 SEEDS = (Seeds(0, 0), Seeds(1, 2))
 
 
-def runs_of(tasks, seeds=(Seeds(),)):
+def runs_of(tasks, seeds=SEEDS[:1]):
     return [(s, order) for s in seeds for order in itertools.permutations(range(tasks))]
 
 
