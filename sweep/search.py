@@ -5,10 +5,11 @@ n - ahead + 1 suggestions and no others, however many have come in. So neither t
 restart changes what is suggested, and a study is rebuilt by asking again: nothing needs to be stored.
 """
 
+import contextlib
 import hashlib
 import itertools
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import optuna
@@ -42,7 +43,7 @@ class Suggester:
     def __init__(
         self, parameters: Mapping[str, Choice | Range], search: Search, *, count: int, direction: int
     ) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)  # its warnings are about speed, in its own words
         self.parameters, self.search, self.count = parameters, search, count
         self.study = optuna.create_study(direction="maximize" if direction > 0 else "minimize")
         self.asked: list[Trial] = []
@@ -71,8 +72,7 @@ class Suggester:
         self.study.sampler = sampler(self.search, number)
         if self.search.sampler == "grid":
             self.study.enqueue_trial(self._grid_point(number))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        with _alone(self.search):
             trial = self.study.ask({name: distribution(p) for name, p in self.parameters.items()})
         self.asked.append(trial)
         return Suggestion(number, {k: plain(self.parameters[k], v) for k, v in trial.params.items()})
@@ -108,6 +108,22 @@ def sampler(search: Search, number: int) -> BaseSampler:
     return RandomSampler(seed=seed)
 
 
+@contextlib.contextmanager
+def _alone(search: Search) -> Iterator[None]:
+    """One torch thread for the Gaussian process: its sums are small, and their bits the same everywhere."""
+    if search.sampler != "gp":
+        yield
+        return
+    import torch  # the Gaussian process does so anyway
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def distribution(parameter: Choice | Range) -> BaseDistribution:
     """What Optuna draws a setting from."""
     if isinstance(parameter, Choice):
@@ -120,15 +136,10 @@ def distribution(parameter: Choice | Range) -> BaseDistribution:
 
 
 def coded(parameter: Choice | Range) -> Sequence[Any]:
-    """Every value as Optuna sees it: choices that hold a list go by their place."""
-    values = parameter.values() or ()
-    if isinstance(parameter, Choice) and any(isinstance(v, tuple) for v in values):
-        return range(len(values))
-    return values
+    """Every value as Optuna sees it: choices by their place, as it knows no lists and takes 1 for true."""
+    return range(len(parameter.choices)) if isinstance(parameter, Choice) else parameter.values() or ()
 
 
 def plain(parameter: Choice | Range, value: Any) -> Any:
     """The setting itself, back from what Optuna saw."""
-    if isinstance(parameter, Choice) and any(isinstance(v, tuple) for v in parameter.choices):
-        return parameter.choices[value]
-    return value
+    return parameter.choices[value] if isinstance(parameter, Choice) else value
