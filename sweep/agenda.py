@@ -1,21 +1,20 @@
-"""What is still to run: suggestions, then the report, minus all that is on record. Knows neither Ray nor torch."""
+"""What is still to run: suggestions, then the report, minus all on record. Knows neither Ray nor torch."""
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from nai.metrics import METRICS
 from nai.orders import Order
-from sweep.analysis import Asked, Goal, Ranked, Row, ranking
+from sweep.analysis import Asked, Goal, Ranked, ranking
 from sweep.search import Suggester
 from sweep.space import Space
 
 Seed = tuple[int, int]
 Settings = dict[str, Any]
-LOST = "lost: "
-"""How the error of a run begins that no worker lived to finish: it is tried again, unlike a failure."""
+Row = dict[str, Any]
 
 
 class Run(NamedTuple):
@@ -26,10 +25,11 @@ class Run(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A bundle for one worker: runs of one setting that share their prefixes."""
+    """A bundle for one worker: runs of one setting that share their prefixes; workers that died on it."""
 
     settings: Settings
     runs: tuple[Run, ...]
+    deaths: int = 0
 
 
 class Identity(NamedTuple):
@@ -63,6 +63,7 @@ class Agenda:
         self.report_runs = _crossed(space.report_orders(tasks), space.report_pairs)
         self.goal = goal(space)
         self.rows: dict[str, Row] = {}
+        self.wanted: set[str] = set()  # fingerprints of all runs that the sweep is known to consist of
         self.suggester = Suggester(
             space.parameters(),
             space.search,
@@ -99,21 +100,23 @@ class Agenda:
         return not self.waiting and self.reported is not None and not self.reported
 
     def put(self, rows: Iterable[Row]) -> None:
-        """Rows that are on record now; lost runs are not, so that they run again."""
-        for row in rows:
-            if not (row["error"] or "").startswith(LOST):
-                self.rows[row["fingerprint"]] = row
+        """Rows that are on record now, those of failed runs too: they would fail again."""
+        self.rows |= {row["fingerprint"]: row for row in rows}
         for number, (settings, waiting) in list(self.open.items()):
-            waiting -= self.rows.keys()
-            if not waiting:
+            if waiting <= self.rows.keys():
                 del self.open[number]
                 self.suggester.tell(number, self._value(settings))
         if self.reported:
             self.reported -= self.rows.keys()
 
+    def left(self, job: Job) -> Job:
+        """What of a job is not on record."""
+        names = self._named(job.settings, job.runs)
+        return job._replace(runs=tuple(run for name, run in names.items() if name not in self.rows))
+
     def give_up(self, job: Job) -> None:
         """Leave a job's missing runs for another time: nothing waits for them any longer."""
-        lost = {self.identity.fingerprint(job.settings, run) for run in job.runs} - self.rows.keys()
+        lost = self._named(job.settings, job.runs).keys() - self.rows.keys()
         for number, (_, waiting) in list(self.open.items()):
             if waiting & lost:
                 del self.open[number]
@@ -123,22 +126,26 @@ class Agenda:
 
     def standing(self) -> Standing:
         """Progress as of now."""
-        failed = sum(bool(row["error"]) for row in self.rows.values())
+        # before the report, rows may be on record of suggestions that are still to be made
+        known = list(self.rows.values()) if self.reported is None else self.relevant(self.rows.values())
+        failed = sum(bool(row["error"]) for row in known)
         ranked = self._ranking() if self.searched else ()
         best = next((r for r in ranked if r.value is not None), None)
-        return Standing(len(self.rows), failed, self.expected, "search" if self.reported is None else "report", best)
+        phase = "search" if self.reported is None else "report"
+        return Standing(min(len(known), self.expected), failed, self.expected, phase, best)
 
     @property
     def expected(self) -> int:
-        """Runs of the whole sweep (a baseline that is also a suggestion counts twice)."""
-        arms = self.space.report.top + len(self.space.baselines()) if self.space.report else 0
-        return self.space.suggestions * len(self.search_runs) + arms * len(self.report_runs)
+        """Runs of the whole sweep: those known, and as many more as there will be if no two coincide."""
+        left = (self.space.suggestions - len(self.suggester.asked)) * len(self.search_runs)
+        if self.space.report and self.reported is None:
+            arms = min(self.space.report.top, self.space.suggestions) + len(self.space.baselines())
+            left += arms * len(self.report_runs)
+        return len(self.wanted) + left
 
     def relevant(self, rows: Iterable[Row]) -> list[Row]:
-        """Rows of this sweep's suggestions and baselines on its own orders and seeds."""
-        ours = {*self.searched, *self.baselines}
-        runs = {*self.search_runs, *self.report_runs}
-        return [row for row in rows if row["suggestion"] in ours and _run_of(row) in runs]
+        """Rows of the runs that this sweep consists of; records may hold more, of a report since changed."""
+        return [row for row in rows if row["fingerprint"] in self.wanted]
 
     def asked(self) -> Asked:
         """The sweep's question, for the analysis."""
@@ -149,6 +156,7 @@ class Agenda:
             report_orders=_orders(self.report_runs),
             report_seeds=self.space.report_pairs,
             expected=self.expected,
+            suggestions=tuple(self.searched),
             baselines=self.baselines,
             top=self.space.report.top if self.space.report else 0,
             goal=self.goal,
@@ -161,9 +169,7 @@ class Agenda:
             suggestion = self.suggester.ask()
             settings = self.space.settings(suggestion.values)
             self.searched[self.identity.suggestion(settings)] = settings
-            missing = self._missing(settings, self.search_runs)
-            self.open[suggestion.number] = (settings, {f for f, _ in missing})
-            self._enqueue(settings, missing)
+            self.open[suggestion.number] = (settings, self._start(settings, self.search_runs))
             self.put(())
             return True
         if self.suggester.finished and not self.open and self.reported is None:
@@ -174,9 +180,7 @@ class Agenda:
     def _report(self) -> None:
         self.reported = set()
         for settings in self._reporting():
-            missing = [(f, r) for f, r in self._missing(settings, self.report_runs) if f not in self.reported]
-            self.reported |= {f for f, _ in missing}
-            self._enqueue(settings, missing)
+            self.reported |= self._start(settings, self.report_runs)
 
     def _reporting(self) -> list[Settings]:
         """The best suggestions, and the baselines with all else as the very best has it."""
@@ -198,13 +202,19 @@ class Agenda:
         ranked = ranking(rows, _orders(self.search_runs), self.space.pairs, self.goal)
         return ranked[0].value if ranked else None
 
-    def _missing(self, settings: Settings, runs: Sequence[Run]) -> list[tuple[str, Run]]:
-        named = [(self.identity.fingerprint(settings, run), run) for run in runs]
-        return [(f, run) for f, run in named if f not in self.rows]
+    def _named(self, settings: Settings, runs: Iterable[Run]) -> dict[str, Run]:
+        return {self.identity.fingerprint(settings, run): run for run in runs}
 
-    def _enqueue(self, settings: Settings, missing: Sequence[tuple[str, Run]]) -> None:
-        if missing:
-            self.whole.append(Job(settings, tuple(run for _, run in missing)))
+    def _start(self, settings: Settings, runs: Sequence[Run]) -> set[str]:
+        """Make a job of what is neither on record nor under way; gives the fingerprints to wait for."""
+        named = self._named(settings, runs)
+        self.wanted |= named.keys()
+        missing = named.keys() - self.rows.keys()
+        under_way = set(self.reported or ()).union(*(waiting for _, waiting in self.open.values()))
+        todo = tuple(run for name, run in named.items() if name in missing - under_way)
+        if todo:
+            self.whole.append(Job(settings, todo))
+        return missing
 
 
 def bundles(runs: Sequence[Run], parts: int) -> list[tuple[Run, ...]]:
@@ -224,10 +234,6 @@ def goal(space: Space) -> Goal:
 
 def _crossed(orders: Sequence[Order], pairs: Sequence[Seed]) -> tuple[Run, ...]:
     return tuple(Run(order, pair) for pair in pairs for order in orders)
-
-
-def _run_of(row: Row) -> Run:
-    return Run(tuple(row["order"]), (row["seed_init"], row["seed_data"]))
 
 
 def _orders(runs: Sequence[Run]) -> tuple[Order, ...]:

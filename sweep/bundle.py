@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,6 +19,8 @@ from nai.trial import Named, Outcome, Trial
 from sweep.agenda import Identity, Job, Run, Settings
 
 Row = dict[str, Any]
+ACCIDENTS = (OSError, MemoryError, ImportError, torch.AcceleratorError)
+"""What a machine may do to a run. All else that a method or model raises it would raise again: a result."""
 
 
 def trial_of(settings: Settings, run: Run) -> Trial:
@@ -43,7 +45,7 @@ def identity(digest: str) -> Identity:
 
 
 def prepare(cpus: float) -> None:
-    """Make this process a worker: as many threads as it has CPUs, and memory that is not given back each step."""
+    """Make this process a worker: as many threads as it has CPUs, and memory kept from step to step."""
     torch.set_num_threads(max(1, int(cpus)))
     if platform.system() == "Linux" and platform.libc_ver()[0] == "glibc":
         # glibc gives every large tensor fresh pages, which costs a fifth of a training step
@@ -57,16 +59,27 @@ def train(job: Job, benchmark: Benchmark, *, device: str = "auto", stack: int | 
     trials = [trial_of(job.settings, run) for run in job.runs]
     facts = _facts(trials[0], benchmark)
     missing = {nai_trial.fingerprint(t, benchmark.digest): t for t in trials}
-    try:
-        for outcome in nai_trial.run_many(trials, benchmark=benchmark, device=device, width=stack):
+
+    def trained(some: Sequence[Trial]) -> Iterator[Row]:
+        for outcome in nai_trial.run_many(some, benchmark=benchmark, device=device, width=stack):
             name = nai_trial.fingerprint(outcome.trial, benchmark.digest)
             del missing[name]
             yield facts | _row(name, outcome, device)
-    except (ValueError, TypeError, RuntimeError, ArithmeticError, LookupError, AttributeError) as error:
-        # what a method or model of the user's own raises is the same on every try: a result, not an accident
-        text = f"{type(error).__name__}: {error}"
-        for name, left in missing.items():
-            yield facts | _failed(name, left, text, device)
+
+    try:
+        yield from trained(trials)
+    except ACCIDENTS:
+        raise
+    except (
+        Exception
+    ):  # which run is to blame is known when each is alone, and then does not hang on the bundle
+        for name, left in list(missing.items()):
+            try:
+                yield from trained([left])
+            except ACCIDENTS:
+                raise
+            except Exception as error:
+                yield facts | _failed(name, left, f"{type(error).__name__}: {error}", device)
 
 
 def _facts(trial: Trial, benchmark: Benchmark) -> Row:

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from sweep import parts
 from sweep.space import Change, Space, read
 
-MAY_CHANGE = ("resources.", "search.suggestions", "report.")
+MAY_CHANGE = ("resources.", "search.suggestions", "report.", "benchmark.root")
 """Keys of a space that may change between two runs of a sweep: the runs on record stay what they were."""
 
 
@@ -84,7 +84,8 @@ class Folder:
     def adopt(self, space: Space) -> None:
         """Make the folder this space's; FolderError when it is another's.
 
-        What may change is how long and where the sweep runs, and its report; all else decides the runs.
+        What may change is how long and where the sweep runs, where its data lie, and its report; all else
+        decides the runs.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         if self.space.is_file():

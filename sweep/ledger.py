@@ -2,28 +2,27 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sweep import record
-from sweep.agenda import Agenda, Job, Run, Standing
+from sweep.agenda import Agenda, Job, Standing
 from sweep.space import Resources
 
 Row = dict[str, Any]
 Told = Callable[[Standing], None]
 RETRIES = 2
-"""Times that a bundle whose worker died is started again."""
+"""Times that a bundle is started again whose worker died before it got anything done."""
 
 
 @dataclass
 class Ledger:
-    """The records of a running sweep, with those who must know of new rows: agenda, MLflow's writer, display."""
+    """The records of a running sweep, and who must know of new rows: agenda, MLflow's writer, display."""
 
     store: record.Store
     agenda: Agenda
     track: Callable[[Sequence[Row]], None]
     told: Told
-    lost: dict[tuple[Run, ...], int] = field(default_factory=dict)
 
     def write(self, rows: list[Row]) -> None:
         """Make rows durable, then known."""
@@ -39,11 +38,12 @@ class Ledger:
         self.told(self.agenda.standing())
 
     def died(self, job: Job) -> Job | None:
-        """The job again, unless its workers have died too often: then its runs are lost for this time."""
-        tries = self.lost[job.runs] = self.lost.get(job.runs, 0) + 1
-        if tries <= RETRIES:
-            return job
-        self.agenda.give_up(job)
+        """What is left of the job, to be tried again; None if nothing is, or too many workers died on it."""
+        left = self.agenda.left(job)
+        deaths = 1 + (job.deaths if left.runs == job.runs else 0)
+        if deaths <= RETRIES:
+            return left._replace(deaths=deaths) if left.runs else None
+        self.agenda.give_up(left)
         self.told(self.agenda.standing())
         return None
 

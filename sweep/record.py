@@ -81,7 +81,12 @@ def write(folder: Path, rows: Iterable[Row]) -> Path:
     Errors: ValueError for rows that do not fit the schema, OSError if the disk refuses (nothing is then
     published).
     """
-    return parts.add(Path(folder), _encode(_ordered(_checked(rows))))
+    return parts.add(Path(folder), encoded(rows))
+
+
+def encoded(rows: Iterable[Row]) -> bytes:
+    """The bytes of the part that holds these rows; ValueError for rows that do not fit the schema."""
+    return _encode(_ordered(_checked(rows)))
 
 
 def to_parquet(rows: Iterable[Row], path: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,17 +38,22 @@ def slots(resources: Resources, total: dict[str, float]) -> int:
 
 @contextlib.contextmanager
 def cluster(address: str | None, resources: Resources) -> Iterator[int]:
-    """A Ray cluster, local unless an address is given; gives the number of workers it has room for.
+    """A Ray cluster: one that this program has joined already, else that of the address, else a local one.
+
+    Gives the number of workers it has room for.
 
     ValueError when it has room for none, ConnectionError when the address does not answer.
     """
+    if ray.is_initialized():  # by the program that calls, which also ends it
+        yield slots(resources, ray.cluster_resources())
+        return
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     handler = signal.getsignal(signal.SIGTERM)
     if address is None:
         ray.init(address="local", include_dashboard=False, **quiet)
     else:
         ray.init(address=address, **quiet)
-    if callable(handler):
+    if callable(handler) and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)  # Ray put its own in place, which ends the program at once
     try:
         yield slots(resources, ray.cluster_resources())
@@ -58,16 +64,42 @@ def cluster(address: str | None, resources: Resources) -> Iterator[int]:
 def on_ray(ledger: Ledger, benchmark: Any, resources: Resources) -> bool:
     """Jobs as Ray Tune trials on a running cluster; False when it was interrupted."""
     scratch = ledger.store.folder.parent / "ray"
+    searcher = AgendaSearcher(ledger)
+    try:
+        while not _ran(_tuner(searcher, benchmark, resources, scratch)):
+            searcher.fell()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        ledger.refresh()
+    return ledger.agenda.finished
+
+
+def _ran(tuner: tune.Tuner) -> bool:
+    """Run it; False when Tune gave up on all its trials, as it does when Ray kills one for its memory."""
+    try:
+        tuner.fit()
+    except RuntimeError as error:
+        if not isinstance(error.__cause__, ray.exceptions.RayError):
+            raise
+        return False
+    return True
+
+
+def _tuner(searcher: "AgendaSearcher", benchmark: Any, resources: Resources, scratch: Path) -> tune.Tuner:
+    ledger = searcher.ledger
     trainable = tune.with_resources(
         tune.with_parameters(
-            _trainable, benchmark=benchmark, records=str(ledger.store.folder), resources=resources.model_dump()
+            _trainable,
+            benchmark=benchmark,
+            records=str(ledger.store.folder),
+            resources=resources.model_dump(),
         ),
         {"cpu": resources.cpus, "gpu": resources.gpus},
     )
-    tuner = tune.Tuner(
+    return tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=AgendaSearcher(ledger),
+            search_alg=searcher,
             num_samples=-1,
             max_concurrent_trials=ledger.agenda.slots,
             reuse_actors=True,
@@ -79,12 +111,6 @@ def on_ray(ledger: Ledger, benchmark: Any, resources: Resources) -> bool:
             failure_config=tune.FailureConfig(max_failures=0),
         ),
     )
-    try:
-        tuner.fit()
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        ledger.refresh()
-    return ledger.agenda.finished
 
 
 class AgendaSearcher(Searcher):
@@ -109,11 +135,23 @@ class AgendaSearcher(Searcher):
     ) -> None:
         """Take in a job's rows; one whose worker died goes back to the front."""
         job = self.jobs.pop(trial_id)
-        for data in (result or {}).get("parts", ()):
+        came = (result or {}).get("parts", [])
+        for data in came:
             parts.add(self.ledger.store.folder, data)  # there already, unless the disk is not shared
+        came.clear()  # Tune keeps this very list with its trial, and writes it into its snapshots
         self.ledger.refresh()
         if error or not result:
-            self.again += [job] if self.ledger.died(job) else []
+            self._died(job)
+
+    def fell(self) -> None:
+        """All jobs under way are lost."""
+        self.ledger.refresh()
+        while self.jobs:
+            self._died(self.jobs.popitem()[1])
+
+    def _died(self, job: Job) -> None:
+        again = self.ledger.died(job)
+        self.again += [again] if again else []
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Rows come with the end of a job."""
@@ -131,7 +169,7 @@ class AgendaSearcher(Searcher):
 
 
 def _trainable(config: dict[str, Any], *, benchmark: Any, records: str, resources: dict[str, Any]) -> None:
-    """One job on a worker: rows are durable before they are reported, and travel with the report."""
+    """One job on a worker: rows are recorded before they are reported, and travel with the report."""
     from sweep import bundle
 
     limits = Resources.model_validate(resources)
@@ -140,6 +178,9 @@ def _trainable(config: dict[str, Any], *, benchmark: Any, records: str, resource
     job = Job(config["settings"], runs)
     written, count = [], 0
     for rows in bursts(bundle.train(job, benchmark, **options(limits)), seconds=30.0):
-        written.append(record.write(Path(records), rows).read_bytes())
+        data = record.encoded(rows)
+        with contextlib.suppress(OSError):  # the driver has the disk, and says what is wrong with it
+            parts.add(Path(records), data)
+        written.append(data)
         count += len(rows)
     tune.report({"rows": count, "parts": written})

@@ -101,8 +101,9 @@ def _run(
 def _work(ledger: Ledger, benchmark: Any, engine: str, address: str | None, watch: Watch) -> bool:
     """Run what is missing; True when the user cut it short."""
     agenda, resources = ledger.agenda, ledger.agenda.space.resources
+    waiting = agenda.waiting  # which takes in what is on record
     ledger.told(agenda.standing())
-    if not agenda.waiting:
+    if not waiting:
         return False
     try:
         if engine == "inline":
@@ -140,7 +141,8 @@ def reopened(path: str | Path) -> tuple[Folder, Agenda, record.Store]:
     store = record.Store(folder.records)
     store.refresh()
     rows = store.records.rows
-    digest = json.loads(rows[0]["settings"])["benchmark"]["digest"] if rows else ""
+    latest = max(rows, key=lambda row: row["finished"], default=None)  # the data may have been mended since
+    digest = json.loads(latest["settings"])["benchmark"]["digest"] if latest else ""
     agenda = Agenda(read(folder.space), identity(digest), rows)
     while agenda.next():  # settles what is on record, up to what is missing
         pass
@@ -170,7 +172,12 @@ def sync(path: str | Path, watch: Watch | None = None) -> str | None:
     summary, artifacts, note = _tracked(folder, results)
     tracker = _tracker(folder, agenda.space)
     return project(
-        agenda.relevant(rows), tracker, summary=summary, artifacts=artifacts, note=note, progress=watch.tracking
+        agenda.relevant(rows),
+        tracker,
+        summary=summary,
+        artifacts=artifacts,
+        note=note,
+        progress=watch.tracking,
     )
 
 

@@ -17,7 +17,10 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Asked:
-    """What a sweep was asked to run: `baselines` name suggestions, `expected` is the number of runs."""
+    """What a sweep was asked to run: `expected` is the number of runs.
+
+    `suggestions` are those of the search, by default all but the `baselines` (a baseline may be one too).
+    """
 
     sweep: str
     search_orders: Sequence[Order]
@@ -25,6 +28,7 @@ class Asked:
     report_orders: Sequence[Order]
     report_seeds: Sequence[Seed]
     expected: int
+    suggestions: Sequence[str] | None = None
     baselines: Sequence[str] = ()
     top: int = 1
     goal: Goal = field(default_factory=Goal)
@@ -98,7 +102,9 @@ def plain(value: Any) -> Any:
 
 
 def _search_rows(rows: Iterable[Row], asked: Asked) -> list[Row]:
-    """Rows of suggestions that the search made: those with a run on a search order, baselines apart."""
+    """Rows of suggestions that the search made: by default those with a run on a search order."""
+    if asked.suggestions is not None:
+        return [row for row in rows if row["suggestion"] in asked.suggestions]
     wanted = set(asked.search_orders)
     ours = [row for row in rows if row["suggestion"] not in asked.baselines]
     made = {row["suggestion"] for row in ours if tuple(row["order"]) in wanted}
