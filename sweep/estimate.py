@@ -13,10 +13,10 @@ from sweep.measure import Measured, measured
 from sweep.space import Choice, Range, Space, read
 
 Stage = Callable[[str], None]
-DOUBT = (0.7, 1.6)
+DOUBT = (0.7, 2.0)
 """What a measurement of moments is worth: the other work of a machine comes and goes."""
-START = 10.0
-"""Seconds at most to load data and start Ray."""
+START = (5.0, 15.0)
+"""Seconds to load data, start Ray and write the report, from least to most."""
 
 
 class Phase(NamedTuple):
@@ -200,7 +200,7 @@ def _cost(space: Space, arms: Sequence[Arm], workers: int, measure: Measure) -> 
         for (some, runs), part, limit in zip(arms, parts, at_once, strict=True)
     )
     memory = max(_memory(m, space.tasks()) for m in known.values())
-    low, high = DOUBT[0] * seconds, DOUBT[1] * seconds + START
+    low, high = (doubt * seconds + start for doubt, start in zip(DOUBT, START, strict=True))
     return Cost(workers, low, high, memory, _assumes(known.values())), ""
 
 

@@ -123,7 +123,8 @@ def test_workers_are_the_processors_that_this_process_may_use():
 # ------------------------------------------------------------------ cost
 def seconds(plan):
     """Both ends of an estimate without what loading and starting take."""
-    return plan.cost.low / estimate.DOUBT[0], (plan.cost.high - estimate.START) / estimate.DOUBT[1]
+    (low, high), (least, most) = estimate.DOUBT, estimate.START
+    return (plan.cost.low - least) / low, (plan.cost.high - most) / high
 
 
 def test_time_is_trainings_times_epochs_over_workers():
