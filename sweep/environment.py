@@ -1,7 +1,9 @@
 """What Ray reads from the environment, some of it as soon as it is imported."""
 
 import os
+import re
 import secrets
+import socket
 import sys
 
 QUIET = {
@@ -25,3 +27,19 @@ def for_ray(*, local: bool) -> None:
         wanted |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     for name, value in wanted.items():
         os.environ.setdefault(name, value)
+
+
+def check_address(address: str, seconds: float = 10.0) -> None:
+    """ConnectionError unless something listens there: Ray itself would try for ten minutes.
+
+    Addresses without a port, such as auto, are Ray's own to judge.
+    """
+    found = re.fullmatch(r"(?:ray://)?\[?([^\[\]]+)\]?:(\d+)", address)
+    if not found:
+        return
+    try:
+        socket.create_connection((found[1], int(found[2])), timeout=seconds).close()
+    except (OSError, OverflowError) as error:
+        raise ConnectionError(
+            f"nothing answers at {address} ({error}): start Ray there, or leave the address out"
+        ) from error

@@ -21,6 +21,7 @@ from sweep import catalogue, session
 from sweep.cli import Kind, app
 from sweep.cli_failures import CLUSTER, DATA, FOLDER, INPUT, INTERNAL, STORAGE, failure
 from sweep.cli_show import console, results
+from sweep.environment import check_address
 from sweep.folder import Folder, FolderError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -409,3 +410,15 @@ def test_help_and_version_load_nothing_heavy(word):
 def test_help_shows_examples_and_exit_codes():
     said = call("--help")
     assert "nai-sweep run quickstart" in said.stdout and "Exit codes: 0 done" in said.stdout
+
+
+# ------------------------------------------------------------------ addresses
+def test_address_where_nothing_listens_is_refused_at_once():
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as here:
+        port = here.getsockname()[1]
+        check_address(f"127.0.0.1:{port}")
+        check_address(f"ray://127.0.0.1:{port}")
+    for address in (f"127.0.0.1:{port}", f"ray://localhost:{port}", "127.0.0.1:99999999"):
+        with pytest.raises(ConnectionError, match="leave the address out"):
+            check_address(address, 1.0)
+    check_address("auto")
