@@ -16,6 +16,7 @@ from ray.tune.search import Searcher
 
 from sweep import parts, record
 from sweep.agenda import Job, Run
+from sweep.environment import check_address
 from sweep.ledger import Ledger, bursts, options
 from sweep.space import Resources
 
@@ -52,6 +53,7 @@ def cluster(address: str | None, resources: Resources) -> Iterator[int]:
     if address is None:
         ray.init(address="local", include_dashboard=False, **quiet)
     else:
+        check_address(address)
         ray.init(address=address, **quiet)
     if callable(handler) and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)  # Ray put its own in place, which ends the program at once
