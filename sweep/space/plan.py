@@ -12,7 +12,7 @@ from pydantic import Field
 from nai.orders import Order
 from sweep.space import checks
 from sweep.space.tables import (
-    SEARCHABLE,
+    SECTIONS,
     Choice,
     Objective,
     Orders,
@@ -57,7 +57,7 @@ class Space(Table):
         """What is searched, by dotted name, sorted: the order of keys in a file must not change a search."""
         searched = {
             f"{section}.{key}": setting
-            for section in SEARCHABLE
+            for section in SECTIONS
             for key, setting in getattr(self, section).options.items()
             if isinstance(setting, Choice | Range)
         }
@@ -80,7 +80,7 @@ class Space(Table):
         if set(values) != set(searched):
             raise ValueError(f"values for {sorted(values)} given, but {sorted(searched)} are searched")
         out = {}
-        for section in SEARCHABLE:
+        for section in SECTIONS:
             table = getattr(self, section)
             name = {"name": table.name} if isinstance(table, Section) else {}
             chosen = {k: values.get(f"{section}.{k}", setting) for k, setting in table.options.items()}

@@ -12,7 +12,7 @@ from sweep.space import checks, toml
 from sweep.space.mistakes import Finding, Mistakes, Path, translated, unknown
 from sweep.space.plan import Space
 from sweep.space.tables import (
-    SEARCHABLE,
+    SECTIONS,
     Choice,
     Fixed,
     Objective,
@@ -93,7 +93,7 @@ def _finding(error: Any) -> Finding:
 def _with_reals(data: dict[str, Any]) -> dict[str, Any]:
     """The data with whole numbers written as real ones where the setting is real."""
     out = dict(data)
-    for section in SEARCHABLE:
+    for section in SECTIONS:
         table = data.get(section, {})
         names = checks.reals(section, table.get("name", section))
         out[section] = {key: checks.real(v) if key in names else v for key, v in table.items()}
@@ -104,20 +104,17 @@ def _with_reals(data: dict[str, Any]) -> dict[str, Any]:
 def _meaningless(data: dict[str, Any], misshapen: list[Finding]) -> list[Finding]:
     """What is wrong with the parts whose form is right."""
     shapes: list[checks.Shape] = []
-    asked = [a for section in SEARCHABLE if (a := _asked(data, section, misshapen))]
+    asked = [a for section in SECTIONS if (a := _asked(data, section, misshapen))]
     findings = []
     for one in (*asked, *_baselines(data)):
         findings += checks.findings(
             one, _builder(one, shapes), checks.MOST_TRIED if one.section == "method" else 1
         )
-    tasks = {shape.tasks for shape in shapes}
-    if len(tasks) > 1:
-        rule = f"its choices make {sorted(tasks)} tasks, but orders need one number: write a space for each"
-        findings.append(Finding(("benchmark",), rule))
+    findings += _benchmark(data)
     findings += _objective(data)
     findings += _grid(data, asked)
-    if len(tasks) == 1:
-        findings += _orders(data, misshapen, tasks.pop())
+    if shapes:
+        findings += _orders(data, misshapen, shapes[0].tasks)
     return findings
 
 
@@ -152,6 +149,14 @@ def _builder(asked: checks.Asked, shapes: list[checks.Shape]) -> Callable[[check
         handed = {"features": shape.features, "outputs": shape.outputs}
         return lambda options: checks.made("model", asked.name, options | handed)
     return lambda options: checks.made(asked.section, asked.name, options)
+
+
+def _benchmark(data: dict[str, Any]) -> list[Finding]:
+    """A sweep has one benchmark: what is learnt on two cannot be compared."""
+    table = data.get("benchmark")
+    rule = "a benchmark's settings cannot be searched: write a space for each value"
+    searched = (k for k, v in table.items() if isinstance(v, dict)) if isinstance(table, dict) else ()
+    return [Finding(("benchmark", key), rule) for key in searched if key != "name"]
 
 
 def _objective(data: dict[str, Any]) -> list[Finding]:

@@ -21,7 +21,7 @@ from sweep.space.mistakes import shown
 
 Value = Any
 """What a setting may be in the end: number, text, true or false, or a tuple of these (a list in TOML)."""
-SEARCHABLE = ("benchmark", "model", "method", "training")
+SECTIONS = ("benchmark", "model", "method", "training")
 
 
 class Table(BaseModel):

@@ -132,7 +132,9 @@ RULES = {
     "method.strength={choices=[]}": "method.strength: choices is empty, so there is nothing to choose",
     "method.strength={choices=[1, 1.0]}": "method.strength: the choice 1.0 is there twice",
     "search.sampler=grid": 'method.strength: sampler "grid" needs values to count: add a step, name choices',
-    "benchmark.classes={choices=[2, 5]}": "benchmark: its choices make [2, 5] tasks",
+    "benchmark.seed={choices=[0, 1]}": "benchmark.seed: a benchmark's settings cannot be searched: write a",
+    "benchmark.classes={choices=[2, 5]}": "benchmark.classes: a benchmark's settings cannot be searched: ",
+    "benchmark.valid={low=0.1, high=0.3}": "benchmark.valid: a benchmark's settings cannot be searched: ",
     # orders and seeds
     "orders.count=0": "orders.count: must be at least 1, not 0",
     "orders.count=121": "orders.count: 5 tasks have 120 orders, 121 asked",
