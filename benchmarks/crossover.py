@@ -25,7 +25,15 @@ from nai.training import Training
 from nai.trial import Named, world_of
 from sweep.bundle import prepare
 
-SIZES = ((64, 100, 100), (64, 200, 200), (196, 100, 100), (196, 200, 200), (784, 64, 64), (784, 100, 100), (784, 256, 256))
+SIZES = (
+    (64, 100, 100),
+    (64, 200, 200),
+    (196, 100, 100),
+    (196, 200, 200),
+    (784, 64, 64),
+    (784, 100, 100),
+    (784, 256, 256),
+)
 BATCH, STEPS, WIDTH = 32, 20, 32
 
 
@@ -72,7 +80,9 @@ def row(features: int, widths: Sequence[int], repeats: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeats", type=int, default=5)
     asked = parser.parse_args()
     prepare(1)

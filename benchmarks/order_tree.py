@@ -45,7 +45,10 @@ def plain_loop(world: World, order: Order, strength: float | None) -> Tensor:
     rows = [accuracies(net, world)]
     for task in order:
         head = slice(2 * task, 2 * task + 2)
-        inputs, labels = world.source.inputs[world.train[task]], world.source.labels[world.train[task]] - 2 * task
+        inputs, labels = (
+            world.source.inputs[world.train[task]],
+            world.source.labels[world.train[task]] - 2 * task,
+        )
         optimizer = torch.optim.Adam(net.parameters(), lr=TRAINING.rate, fused=True)
         for _ in range(TRAINING.epochs):
             for part in torch.randperm(len(inputs)).split(TRAINING.batch):
@@ -162,10 +165,14 @@ def summary(repeats: Sequence[dict[str, float]], name: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--method", choices=METHODS, default="nai")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--sample", type=int, default=12, help="orders timed one by one and in the plain loop")
+    parser.add_argument(
+        "--sample", type=int, default=12, help="orders timed one by one and in the plain loop"
+    )
     asked = parser.parse_args()
     prepare(1)
     torch.manual_seed(0)

@@ -64,7 +64,14 @@ class Bare:
 
 def ours(world: World, first: Lesson) -> None:
     """One pass of the second task with the penalty of the first, without its end: the importance pass."""
-    learn([first], [1], world, Penalised(strength=0.1), training=Training(epochs=1, batch=BATCH), seeds=[Seeds()])
+    learn(
+        [first],
+        [1],
+        world,
+        Penalised(strength=0.1),
+        training=Training(epochs=1, batch=BATCH),
+        seeds=[Seeds()],
+    )
 
 
 class Penalised(Nai):
@@ -81,7 +88,9 @@ def seconds(work, *args) -> float:  # type: ignore[no-untyped-def]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--steps", type=int, default=60)
     asked = parser.parse_args()

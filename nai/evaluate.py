@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nai.learn import Lesson, World
-from nai.methods.base import Context, Memory, Method, mask_of
+from nai.methods.base import Context, Memory, Method, mask_of, overrides
 from nai.models import Network, Params
 from nai.stack import each, stackable, stacked
 from nai.tasks import Batch, Rows, gather
@@ -43,7 +43,9 @@ def _hits(lessons: Sequence[Lesson], world: World, method: Method, task: int) ->
         for part in ("params", "memory")
     )
     context = _asking(lessons, world, task, many)
-    right = each(partial(_right, world.net, method), context, many)
+    # a dense net's own prediction takes whole stacks
+    mapped = many and (overrides(method, "predict") or not world.net.dense)
+    right = each(partial(_right, world.net, method), context, mapped)
     valid, test = world.valid[task], world.test[task]
     both = torch.cat([valid, test])
     both = torch.nn.functional.pad(both, (0, -len(both) % 32))
@@ -60,7 +62,7 @@ def _right(
     net: Network, method: Method, params: Params, batch: Batch, memory: Memory, context: Context
 ) -> Tensor:
     logits = method.predict(net, params, batch, memory, context)
-    return logits.masked_fill(~mask_of(batch, context), -torch.inf).argmax(1) == batch.labels
+    return logits.masked_fill(~mask_of(batch, context), -torch.inf).argmax(-1) == batch.labels
 
 
 def _asking(lessons: Sequence[Lesson], world: World, task: int, many: bool) -> Context:

@@ -1,14 +1,14 @@
 """The only training loop: a lesson and a task in, the next lesson out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nai.methods.base import Context, Memory, Method, overrides
+from nai.methods.base import Context, Memory, Method, cross_entropy_slope, overrides
 from nai.models import Network, Params
 from nai.optimise import Adam, fresh
 from nai.seeds import Chance, Seeds, generator
@@ -140,6 +140,9 @@ class _Class:
         self.pools = [method.pool(p.lesson.done, p.task) for p in pupils]
         self.data = [torch.cat([world.train[t] for t in pool]) for pool in self.pools]
         self.counts = [-(-len(d) // training.batch) for d in self.data]
+        self.addresses = [(p.seeds.data, p.depth, len(d)) for p, d in zip(pupils, self.data, strict=True)]
+        rows = [pad(d, max(self.counts) * training.batch, training.batch) for d in self.data]
+        self.pool = Rows(*(self._axis(v) for v in zip(*rows, strict=True)))
         self.state = self._moments(buffer, shapes)
         self.optimizer = Adam(buffer, twin, self.state, training.rate)
         self.chance = Chance([p.seeds for p in pupils], [p.depth for p in pupils], world.device)
@@ -161,40 +164,41 @@ class _Class:
     # ---------------------------------------------------------------- training
     def _epoch(self) -> None:
         size, most = self.training.batch, max(self.counts)
-        spare = -size % ALIGNED
+        spare = -size % ALIGNED if self.many else 0
         often = self.world.net.draws(size + spare) | self.method.step_draws(self.world.net, size + spare)
         chances = self.chance.open(often, self.context.epoch)
-        plans = [
-            pad(d[self._shuffle(p, len(d))], most * size, size)
-            for p, d in zip(self.pupils, self.data, strict=True)
-        ]
-        # [replicas, steps, rows]
-        plan = Rows(
-            *(F.pad(self._axis(v).unflatten(-1, (most, size)), (0, spare)) for v in zip(*plans, strict=True))
+        shuffled = self.pool.indices.gather(-1, self._axis(self._shuffles(most * size)))
+        indices, weights = (  # [replicas, steps, rows]
+            F.pad(v.unflatten(-1, (most, size)), (0, spare)) for v in (shuffled, self.pool.weights)
         )
         for step in range(most):
-            batch = gather(self.world.source, Rows(plan.indices[..., step, :], plan.weights[..., step, :]))
+            batch = gather(self.world.source, Rows(indices[..., step, :], weights[..., step, :]))
             noise = self.context.noise | self._drawn(self.chance.draw(often, chances))
             self._step(batch, self.context._replace(step=step, noise=noise))
 
-    def _shuffle(self, pupil: Pupil, count: int) -> Tensor:
-        chance = generator(pupil.seeds.data, pupil.depth, "batches", self.context.epoch)
-        return torch.randperm(count, generator=chance).to(self.world.device)
+    def _shuffles(self, size: int) -> list[Tensor]:
+        """Each pupil's order of its rows in this epoch, padding last; drawn once for equal addresses."""
+        drawn: dict[tuple[int, int, int], Tensor] = {}
+        for seed, depth, count in self.addresses:
+            if (seed, depth, count) not in drawn:
+                chance = generator(seed, depth, "batches", self.context.epoch)
+                order = torch.cat([torch.randperm(count, generator=chance), torch.arange(count, size)])
+                drawn[seed, depth, count] = order.to(self.world.device)
+        return [drawn[address] for address in self.addresses]
 
     def _step(self, batch: Batch, context: Context) -> None:
         live = [context.step < n for n in self.counts]
         raw = self._gradients(batch, context)
         ready = raw
         if overrides(self.method, "adjust"):
-            ready = each(self.method.adjust, context, self.many)(raw, self.params, self.memory)
+            ready = self._mapped("adjust", context)(raw, self.params, self.memory)
         torch._foreach_copy_(list(self.slots.values()), [ready[k] for k in self.slots])
         if not overrides(self.method, "after_step"):
             self.optimizer.step(live)
             return
         before = {k: v.clone() for k, v in self.params.items()}
         self.optimizer.step(live)
-        after = each(self.method.after_step, context, self.many)
-        params, memory = after(before, raw, self.params, self.memory)
+        params, memory = self._mapped("after_step", context)(before, raw, self.params, self.memory)
         if not all(live):
             mask = torch.tensor(live, device=self.world.device)
             params, memory = chosen(mask, params, self.params), chosen(mask, memory, self.memory)
@@ -202,17 +206,23 @@ class _Class:
         self.memory = memory
 
     def _gradients(self, batch: Batch, context: Context) -> Params:
-        if overrides(self.method, "gradients"):
-            own = each(partial(self.method.gradients, self.world.net), context, self.many)
-            found: Params = own(self.params, batch, self.memory)
+        net, method = self.world.net, self.method
+        if overrides(method, "gradients"):
+            found: Params = each(partial(method.gradients, net), context, self.many)(
+                self.params, batch, self.memory
+            )
             return found
-        # the plain task loss of a dense net takes whole stacks: the bits of vmap, in less time
-        mapped = self.many and (overrides(self.method, "loss") or not self.world.net.dense)
-        loss = each(partial(self.method.loss, self.world.net), context, mapped)
-        # and so does one ordinary backward pass of the summed losses
-        losses = loss(self.leaves, batch, self.memory)
+        if net.dense and not overrides(method, "loss"):
+            slope = partial(cross_entropy_slope, batch=batch, context=context)
+            return net.gradients(self.params, batch.inputs, context.noise, slope)
+        # one ordinary backward pass of the summed losses: the bits of vmap(grad), in less time
+        losses = each(partial(method.loss, net), context, self.many)(self.leaves, batch, self.memory)
         grads = torch.autograd.grad(losses.sum(), list(self.leaves.values()), materialize_grads=True)
         return dict(zip(self.leaves, grads, strict=True))
+
+    def _mapped(self, name: str, context: Context) -> Callable[..., Any]:
+        """A hook without a net, for the whole stack."""
+        return each(getattr(self.method, name), context, self.many and name not in self.method.elementwise)
 
     def _hook(self, name: str, *rows: Rows) -> None:
         if overrides(self.method, name):

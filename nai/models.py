@@ -1,9 +1,9 @@
 """Networks as functions of their weights: structure here, numbers in a dict of tensors."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,8 +14,18 @@ from nai.seeds import Draw
 
 Params = dict[str, Tensor]
 
-ACTIVATIONS = {"relu": torch.relu, "leaky_relu": F.leaky_relu, "tanh": torch.tanh}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "leaky_relu": F.leaky_relu,
+    "tanh": torch.tanh,
+}
 """Only functions whose vector and scalar code round alike, so that a result never depends on its stack."""
+SLOPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "relu": lambda above, said: torch.ops.aten.threshold_backward(above, said, 0),
+    "leaky_relu": lambda above, said: above * torch.where(said > 0, 1.0, 0.01),
+    "tanh": lambda above, said: above * (1 - said * said),
+}
+"""The gradient below each activation, from the gradient above it and what it said."""
 
 
 class Layer(NamedTuple):
@@ -44,7 +54,7 @@ class Network(nn.Module, ABC):
     hidden: tuple[Layer, ...]
     head: Layer
     dense = False
-    """Linear layers only: exact per-sample algebra holds, and `trace` takes whole stacks."""
+    """Linear layers only: per-sample algebra is exact, `trace` takes whole stacks, `gradients` is written out."""
 
     @abstractmethod
     def forward(
@@ -62,6 +72,15 @@ class Network(nn.Module, ABC):
         """The forward pass with the given weights: [batch, *features] in."""
         result: Trace = functional_call(self, params, (inputs, noise or {}, taps))
         return result
+
+    def gradients(
+        self, params: Params, inputs: Tensor, noise: Mapping[str, Tensor], slope: Callable[[Tensor], Tensor]
+    ) -> Params:
+        """Gradient of a loss given its slope: logits in, the loss's derivative by them out.
+
+        Dense nets have it written out, for one lesson or a whole stack, which spares autograd's overhead.
+        """
+        raise TypeError(f"{type(self).__name__} is not dense: its gradients are autograd's")
 
     def draws(self, batch: int) -> dict[str, Draw]:
         """Chance that each training step needs (dropout masks)."""
@@ -157,31 +176,23 @@ class Mlp(Network):
                 x = _drop(x, f"dropout.{i}", noise or {})
         return Trace(x, tuple(read), tuple(said))
 
+    def gradients(
+        self, params: Params, inputs: Tensor, noise: Mapping[str, Tensor], slope: Callable[[Tensor], Tensor]
+    ) -> Params:
+        trace = self.trace(params, inputs, noise)
+        below, found = slope(trace.logits), {}
+        for i in reversed(range(len(trace.inputs))):
+            weight, bias = (*self.hidden, self.head)[i].parameters
+            found[weight], found[bias] = below.mT @ trace.inputs[i], below.sum(-2)
+            if i:
+                below = _drop(below @ params[weight], f"dropout.{i - 1}", noise)
+                below = SLOPES[self.activation](below, trace.units[i - 1])
+        return found
+
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """A linear layer, or one for each replica of a stack."""
-    if weight.ndim == 2:
-        return F.linear(x, weight, bias)
-    result: Tensor = _Stacked.apply(x, weight, bias)
-    return result
-
-
-class _Stacked(torch.autograd.Function):
-    """A linear layer of every replica; autograd's own gives weight gradients transposed, which are slow to copy."""
-
-    @staticmethod
-    def forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        return torch.baddbmm(bias[:, None], x, weight.mT)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs[:2])
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
-        x, weight = ctx.saved_tensors
-        below = torch.bmm(grad, weight) if ctx.needs_input_grad[0] else None
-        return below, torch.bmm(grad.mT, x), grad.sum(1)
+    return F.linear(x, weight, bias) if weight.ndim == 2 else torch.baddbmm(bias[:, None], x, weight.mT)
 
 
 class ConvNet(Network):

@@ -42,7 +42,7 @@ def pull(grads: Params, params: Params, memory: Memory, strength: float) -> Para
     for name, anchor in below("anchor", memory).items():
         importance = shaped(memory[f"importance.{name}"], anchor)
         # three roundings, never a fused one: a fused multiply-add rounds otherwise in vector and scalar code
-        out[name] = grads[name] + (params[name] - anchor) * (strength * importance)
+        out[name] = (params[name] - anchor).mul_(strength * importance).add_(grads[name])
     return out
 
 

@@ -1,6 +1,7 @@
 """Elastic weight consolidation."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -27,6 +28,8 @@ class Ewc(Method):
 
     strength: float = 100.0
     labels: str = "exact"
+
+    elementwise: ClassVar[frozenset[str]] = frozenset({"adjust"})
 
     def __post_init__(self) -> None:
         positive(strength=self.strength)

@@ -1,6 +1,7 @@
 """Memory aware synapses."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -22,6 +23,8 @@ class Mas(Method):
     """
 
     strength: float = 2.0
+
+    elementwise: ClassVar[frozenset[str]] = frozenset({"adjust"})
 
     def __post_init__(self) -> None:
         positive(strength=self.strength)

@@ -1,6 +1,7 @@
 """Neuron activation importance, which this package is named after: all choices the paper leaves open."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -58,6 +59,8 @@ class Nai(Method):
     rho: float = 0.5
     importance_source: str = "activation"
     match_scale: bool = True
+
+    elementwise: ClassVar[frozenset[str]] = frozenset({"adjust"})
 
     def __post_init__(self) -> None:
         positive(strength=self.strength, eps=self.eps, sparsity=self.sparsity)

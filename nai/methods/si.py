@@ -1,6 +1,7 @@
 """Synaptic intelligence."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -23,6 +24,8 @@ class Si(Method):
 
     strength: float = 20.0
     damping: float = 0.1
+
+    elementwise: ClassVar[frozenset[str]] = frozenset({"adjust", "after_step"})
 
     def __post_init__(self) -> None:
         positive(strength=self.strength, damping=self.damping)
