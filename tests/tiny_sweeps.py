@@ -156,11 +156,11 @@ def found(folder):
 
 
 def driver(code, cwd, **environment):
-    """Another Python in a folder, which finds the package and what lies in that folder."""
+    """Another Python in a folder, which finds the package, this module and what lies in that folder."""
     return subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -109,12 +109,16 @@ def wanted(section: str, name: str, thing: Thing) -> dict[str, Wanted] | None:
 def fits(value: object, hint: Any) -> bool:
     """Whether a value has the type that a hint names: numbers are never true or false, lists are tuples."""
     origin, inner = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return True
     if origin in (Union, types.UnionType):
         return any(fits(value, h) for h in inner)
     if origin is Literal:
         return value in inner
     if origin in (tuple, list, abc.Sequence):
         return isinstance(value, tuple) and all(fits(v, inner[0]) for v in value)
+    if hint in (tuple, list):
+        return isinstance(value, tuple)
     if hint in (int, float):
         return isinstance(value, int | hint) and not isinstance(value, bool)
     return not isinstance(hint, type) or isinstance(value, hint)

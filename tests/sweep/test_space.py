@@ -381,6 +381,17 @@ def test_methods_of_ones_own_are_checked_like_any_other(tmp_path, monkeypatch):
     )
 
 
+def test_settings_of_ones_own_need_no_type(tmp_path, monkeypatch):
+    (tmp_path / "own_model.py").write_text(
+        "from nai.models import MODELS\n"
+        "def net(features, outputs, units=4, more=(), kinds: list = ()):\n"
+        "    return MODELS['mlp'](features=features, outputs=outputs, widths=(units, *more))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    wanted = {"units": 3, "more": (4, 5), "kinds": ("a",)}
+    assert plain("model={name='own_model:net', units=3, more=[4, 5], kinds=['a']}").model.options == wanted
+
+
 # ------------------------------------------------------------------ shipped spaces
 def test_shipped_spaces_are_those_of_the_clone():
     folder = Path(__file__).parents[2] / "search_spaces"
