@@ -1,9 +1,9 @@
-"""Where stacks stop paying on a CPU: cost of a training step of a lesson, in a stack and plain, by size of the net.
+"""Where stacks stop paying on a CPU: what a lesson's step costs in a stack and plain, by size of net.
 
     python benchmarks/crossover.py [--repeats 5]
 
-One thread, finetuning with batch 32 on random data. `nai.stack.LIGHT` is set from it, by hand: the path must be
-a constant, since it decides bits. Ends with one line of JSON: milliseconds a lesson and step, and their ratio.
+One thread, finetuning with batch 32 on random data. `nai.stack.LIGHT` is set from it, by hand: the path must
+be a constant, since it decides bits. Ends with one line of JSON: milliseconds a lesson and step, their ratio.
 """
 
 import argparse

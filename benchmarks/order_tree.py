@@ -1,10 +1,11 @@
-"""All 120 orders of five digit tasks: the order tree in stacks, the same code one by one, a plain PyTorch loop.
+"""All 120 orders of five digit tasks: the order tree in stacks, the same code one by one, a plain loop.
 
     python benchmarks/order_tree.py [--method finetune|nai] [--repeats 3] [--sample 12]
 
-One thread. Each repeat times the tree over all orders, then a sample of the orders in both other ways, scaled to
-all; the ratios are taken within a repeat. Every sampled order is compared with the tree's: accuracies and final
-weights must be equal in every bit. Ends with one line of JSON.
+One thread. Each repeat times the tree over all orders, then a sample of the orders in both other ways, scaled
+to all; the ratios are taken within a repeat. Every sampled order is compared with the tree's: accuracies and
+final weights must be equal in every bit. The limits are what the ratios would be if nothing but matrix products and
+Adam's arithmetic took time. Ends with one line of JSON.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 
 from nai.learn import World
 from nai.methods import Finetune, Method, Nai
+from nai.optimise import Adam, fresh
 from nai.orders import Order
 from nai.seeds import Seeds
 from nai.training import Training
@@ -29,12 +31,13 @@ from nai.trial import Named, load, world_of
 from sweep.bundle import prepare
 
 ORDERS = tuple(itertools.permutations(range(5)))
+NODES = 325  # of the order tree: 5 + 5 x 4 + 5 x 4 x 3 + 120 + 120
 METHODS: dict[str, Method] = {"finetune": Finetune(), "nai": Nai(strength=0.1)}
 TRAINING = Training(epochs=20, batch=32, rate=1e-3)
 
 
 def plain_loop(world: World, order: Order, strength: float | None) -> Tensor:
-    """What a careful researcher writes for one order: tensors in memory, fused Adam, a slice of logits a task.
+    """What a careful researcher writes for one order: tensors in memory, fused Adam, logits sliced by task.
 
     strength: of the NAI penalty, written into the loss as in the paper; None for finetuning.
     Gives accuracy [tasks + 1, tasks].
@@ -77,7 +80,7 @@ def penalty(layers: Sequence[nn.Linear], past: Sequence[tuple[Tensor, Tensor, Te
 def remembered(
     layers: Sequence[nn.Linear], x: Tensor, past: Sequence[tuple[Tensor, Tensor, Tensor]]
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Importance (mean over standard deviation, scaled to mean 1 over the net, summed), weight, bias a layer."""
+    """Importance (mean over deviation, scaled to mean 1 over the net, summed), weight and bias of each layer."""
     found = []
     for layer in layers[:-1]:
         x = layer(x).relu()
@@ -99,6 +102,28 @@ def accuracies(net: nn.Module, world: World) -> Tensor:
         logits = net(world.source.inputs[rows])[:, 2 * task : 2 * task + 2]
         found.append((logits.argmax(1) + 2 * task == world.source.labels[rows]).float().mean())
     return torch.stack(found)
+
+
+def arithmetic(world: World, width: int = 27) -> float:
+    """Seconds that products and Adam's arithmetic alone take for all 325 trainings: the limit of any code."""
+    shapes = [s for s in world.net.shapes().values() if len(s) > 1]
+    weights = [torch.rand(width, *s) for s in shapes]
+    read = [torch.rand(width, TRAINING.batch, s[1]) for s in shapes]
+    said = [torch.rand(width, TRAINING.batch, s[0]) for s in shapes]
+    buffer, twin = (torch.rand(width, 17_616) for _ in range(2))
+    optimizer = Adam(buffer, twin, fresh(buffer), TRAINING.rate)
+
+    def step() -> None:
+        for i, weight in enumerate(weights):
+            torch.bmm(read[i], weight.mT)
+            torch.bmm(said[i].mT, read[i])
+            if i:
+                torch.bmm(said[i], weight)
+        optimizer.step([True] * width)
+
+    times = [seconds(step)[0] for _ in range(200)]
+    batches = -(-max(map(len, world.train)) // TRAINING.batch)
+    return statistics.median(times) / width * NODES * batches * TRAINING.epochs
 
 
 def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -135,6 +160,7 @@ def repeat(world: World, name: str, sample: Sequence[Order]) -> dict[str, float]
         "tree": tree_time,
         "one_by_one": alone_time * scale,
         "plain": plain_time * scale,
+        "arithmetic": arithmetic(world),
         "different": sum(differing(r, results[r.order]) for r in alone),
         "accuracy": statistics.mean(float(r.test[-1].mean()) for r in found if r.test is not None),
         "accuracy_plain": statistics.mean(float(m[-1].mean()) for m in plain),
@@ -151,6 +177,8 @@ def summary(repeats: Sequence[dict[str, float]], name: str) -> dict[str, Any]:
     ratios = {
         "speedup": [r["one_by_one"] / r["tree"] for r in repeats],
         "speedup_over_plain_loop": [r["plain"] / r["tree"] for r in repeats],
+        "speedup_limit": [r["one_by_one"] / r["arithmetic"] for r in repeats],
+        "speedup_over_plain_loop_limit": [r["plain"] / r["arithmetic"] for r in repeats],
         "seconds_per_order": [r["tree"] / len(ORDERS) for r in repeats],
         "seconds_per_order_plain_loop": [r["plain"] / len(ORDERS) for r in repeats],
     }

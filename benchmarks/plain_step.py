@@ -12,6 +12,7 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -19,9 +20,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from nai.learn import Lesson, World, begin, learn
-from nai.methods import Nai
+from nai.methods import Context, Memory, Nai
+from nai.models import Network, Params
 from nai.seeds import Seeds
-from nai.tasks import Benchmark, Task
+from nai.tasks import Benchmark, Rows, Task
 from nai.training import Training
 from nai.trial import Named, world_of
 from sweep.bundle import prepare
@@ -77,11 +79,14 @@ def ours(world: World, first: Lesson) -> None:
 class Penalised(Nai):
     """NAI without what it does once a task, which is no part of a step."""
 
-    def after_task(self, net, params, rows, memory, context):  # type: ignore[no-untyped-def]
+    def after_task(
+        self, net: Network, params: Params, rows: Rows, memory: Memory, context: Context
+    ) -> tuple[Params, Memory]:
         return params, memory
 
 
-def seconds(work, *args) -> float:  # type: ignore[no-untyped-def]
+def seconds(work: Callable[..., object], *args: object) -> float:
+    """Time that a piece of work takes."""
     started = time.perf_counter()
     work(*args)
     return time.perf_counter() - started

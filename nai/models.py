@@ -54,7 +54,7 @@ class Network(nn.Module, ABC):
     hidden: tuple[Layer, ...]
     head: Layer
     dense = False
-    """Linear layers only: per-sample algebra is exact, `trace` takes whole stacks, `gradients` is written out."""
+    """Linear layers only: per-sample algebra is exact, `trace` takes whole stacks, `gradients` is by hand."""
 
     @abstractmethod
     def forward(

@@ -1,4 +1,4 @@
-"""A stack: equal-shaped lessons side by side on one tensor axis, with the same bits that each would get alone.
+"""A stack: equal-shaped lessons side by side on one tensor axis, with the bits that each would get alone.
 
 What keeps the bits (measured, and tested for widths 1, 2, 3, 7, 32): parameters of a stack live in one flat
 buffer whose rows are padded to 16 numbers, so that fused Adam's vector code meets no tail; hooks run under

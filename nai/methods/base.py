@@ -48,7 +48,7 @@ class Method(ABC):  # noqa: B024  (every hook has a default: finetuning)
     from_scratch: ClassVar[bool] = False  # each task starts anew, so the optimiser's moments do as well
 
     elementwise: ClassVar[frozenset[str]] = frozenset()
-    """Hooks (of adjust, after_step) that treat each number alone: they take whole stacks, which saves time."""
+    """Hooks (of adjust, after_step) that treat each number alone: they take whole stacks, to save time."""
 
     def step_draws(self, net: Network, batch: int) -> dict[str, Draw]:
         """Draws for every training step."""
