@@ -4,8 +4,8 @@
 
 One thread. Each repeat times the tree over all orders, then a sample of the orders in both other ways, scaled
 to all; the ratios are taken within a repeat. Every sampled order is compared with the tree's: accuracies and
-final weights must be equal in every bit. The limits are what the ratios would be if nothing but matrix products and
-Adam's arithmetic took time. Ends with one line of JSON.
+final weights must be equal in every bit. The limits are what the ratios would be if nothing but matrix
+products and Adam's arithmetic took time. Ends with one line of JSON.
 """
 
 import argparse
@@ -80,7 +80,7 @@ def penalty(layers: Sequence[nn.Linear], past: Sequence[tuple[Tensor, Tensor, Te
 def remembered(
     layers: Sequence[nn.Linear], x: Tensor, past: Sequence[tuple[Tensor, Tensor, Tensor]]
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Importance (mean over deviation, scaled to mean 1 over the net, summed), weight and bias of each layer."""
+    """Importance (mean over deviation, scaled to mean 1, summed), weight and bias of each layer."""
     found = []
     for layer in layers[:-1]:
         x = layer(x).relu()
