@@ -203,6 +203,22 @@ def test_si_is_its_path_integral():
             assert lesson.memory[f"path.{name}"].eq(0).all()
 
 
+def test_si_s_shares_worked_by_hand_and_those_below_0_count_as_0():
+    method = Si(damping=0.5)
+    memory = {
+        "importance.w": torch.tensor([1.0, 1.0, 0.0]),
+        "anchor.w": torch.zeros(3),
+        "path.w": torch.tensor([3.0, -3.0, 1.0]),
+    }
+    params = {"w": torch.tensor([1.0, 1.0, 0.0])}
+    _, after = method.after_task(None, params, None, memory, None)
+    assert after["importance.w"].tolist() == [1 + 3 / 1.5, 1, 1 / 0.5]
+    assert torch.equal(after["anchor.w"], params["w"])
+    grads, before = {"w": torch.tensor([2.0, 2.0, 2.0])}, {"w": torch.tensor([0.5, 1.5, 0.0])}
+    _, walked = method.after_step(before, grads, params, memory, None)
+    assert walked["path.w"].tolist() == [3 - 1, -3 + 1, 1]
+
+
 def test_mas_and_nai_sum_over_tasks_and_anchor_at_the_last_weights():
     where = world()
     for method in (Mas(), Nai()):
