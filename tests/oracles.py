@@ -135,7 +135,9 @@ def activations(
     return said
 
 
-def proximal(theta: Tensor, anchor: Tensor, omega: float, *, strength: float, sparsity: float, rate: float):
+def proximal(
+    theta: Tensor, anchor: Tensor, omega: float, *, strength: float, sparsity: float, rate: float
+) -> Tensor:
     """Jung et al. 2020, eqs. 7 and 8, for one neuron's group; strength / 2 is the paper's lambda."""
     if omega > 0:
         away = theta - anchor

@@ -1,6 +1,7 @@
 """Small benchmarks for tests of the core, their worlds, and lessons compared bit for bit."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,14 +10,21 @@ from nai.evaluate import Accuracy, evaluate
 from nai.learn import Lesson, World, begin, learn
 from nai.methods import Method
 from nai.seeds import Seeds
-from nai.tasks import Benchmark, Task
+from nai.tasks import Benchmark, Scenario, Task
 from nai.training import Training
 from nai.trial import Named, world_of
 
 HELD_OUT = 8  # samples of each task in its validation split, and in its test split
 
 
-def blobs(sizes: Sequence[int] = (60, 33, 90), *, features=(12,), classes=2, scenario="task", seed=0):
+def blobs(
+    sizes: Sequence[int] = (60, 33, 90),
+    *,
+    features: tuple[int, ...] = (12,),
+    classes: int = 2,
+    scenario: Scenario = "task",
+    seed: int = 0,
+) -> Benchmark:
     """A benchmark of noisy class centres; sizes: training samples of each task."""
     chance = np.random.default_rng(seed)
     labels, tasks, at = [], [], 0
@@ -32,7 +40,7 @@ def blobs(sizes: Sequence[int] = (60, 33, 90), *, features=(12,), classes=2, sce
     return Benchmark.of("blobs", scenario, tasks, inputs=inputs, labels=np.array(labels))
 
 
-def world(benchmark: Benchmark | None = None, model: str = "mlp", **options) -> World:
+def world(benchmark: Benchmark | None = None, model: str = "mlp", **options: Any) -> World:
     """By default the blobs and an MLP of 12 and 8 units."""
     if model == "mlp" and "widths" not in options:
         options["widths"] = [12, 8]
