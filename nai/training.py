@@ -20,8 +20,9 @@ class Training:
     optimizer: str = "fresh"
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch < 1:
-            raise ValueError(f"epochs {self.epochs} and batch {self.batch} must be at least 1")
+        for name, value in (("epochs", self.epochs), ("batch", self.batch)):
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} {value} must be a whole number of at least 1")
         if not 0 < self.rate < float("inf"):
             raise ValueError(f"rate {self.rate} must be a finite number above 0")
         if self.optimizer not in POLICIES:
