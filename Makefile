@@ -22,10 +22,10 @@ sweep: .venv/sweep.done  ## run the quickstart sweep into runs/quickstart; the s
 	$(BIN)/nai-sweep run quickstart --out runs/quickstart
 
 test: lint  ## lint, types and every test but the long ones: what CI runs
-	$(BIN)/python -m pytest -m "not full"
+	$(BIN)/python -m pytest --basetemp=.pytest_cache/tmp -m "not full"
 
 test-full: lint  ## lint, types and every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --basetemp=.pytest_cache/tmp
 
 lint: .venv/dev.done  ## style and types alone
 	$(BIN)/ruff check .
