@@ -1,10 +1,12 @@
 """What Ray reads from the environment, some of it as soon as it is imported."""
 
+import contextlib
 import os
 import re
 import secrets
 import socket
 import sys
+from collections.abc import Iterator
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -27,6 +29,19 @@ def for_ray(*, local: bool) -> None:
         wanted |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     for name, value in wanted.items():
         os.environ.setdefault(name, value)
+
+
+@contextlib.contextmanager
+def importable() -> Iterator[None]:
+    """Let programs that start inside import what this one can: Ray hands on the current folder alone."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    try:
+        yield
+    finally:
+        del os.environ["PYTHONPATH"]
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
 
 
 def check_address(address: str, seconds: float = 10.0) -> None:

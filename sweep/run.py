@@ -16,7 +16,7 @@ from ray.tune.search import Searcher
 
 from sweep import parts, record
 from sweep.agenda import Job, Run
-from sweep.environment import check_address
+from sweep.environment import check_address, importable
 from sweep.ledger import Ledger, bursts, options
 from sweep.space import Resources
 
@@ -51,7 +51,8 @@ def cluster(address: str | None, resources: Resources) -> Iterator[int]:
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     handler = signal.getsignal(signal.SIGTERM)
     if address is None:
-        ray.init(address="local", include_dashboard=False, **quiet)
+        with importable():
+            ray.init(address="local", include_dashboard=False, **quiet)
     else:
         check_address(address)
         ray.init(address=address, **quiet)
@@ -70,6 +71,8 @@ def on_ray(ledger: Ledger, benchmark: Any, resources: Resources) -> bool:
     try:
         while not _ran(_tuner(searcher, benchmark, resources, scratch)):
             searcher.fell()
+        if searcher.broken:
+            raise searcher.broken
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         ledger.refresh()
@@ -123,9 +126,12 @@ class AgendaSearcher(Searcher):
         self.ledger = ledger
         self.jobs: dict[str, Job] = {}
         self.again: list[Job] = []
+        self.broken: Exception | None = None  # why rows could not be taken in, such as a full disk
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next job, None when some must come back first, FINISHED when there is none left."""
+        if self.broken:
+            return str(Searcher.FINISHED)
         job = self.again.pop() if self.again else self.ledger.agenda.next()
         if job is None:
             return None if self.jobs else str(Searcher.FINISHED)
@@ -137,13 +143,18 @@ class AgendaSearcher(Searcher):
     ) -> None:
         """Take in a job's rows; one whose worker died goes back to the front."""
         job = self.jobs.pop(trial_id)
-        came = (result or {}).get("parts", [])
+        try:
+            self._take_in((result or {}).get("parts", []))
+            if error or not result:
+                self._died(job)
+        except Exception as reason:  # which Tune would take for a failure of the trial
+            self.broken = reason
+
+    def _take_in(self, came: list[bytes]) -> None:
         for data in came:
             parts.add(self.ledger.store.folder, data)  # there already, unless the disk is not shared
         came.clear()  # Tune keeps this very list with its trial, and writes it into its snapshots
         self.ledger.refresh()
-        if error or not result:
-            self._died(job)
 
     def fell(self) -> None:
         """All jobs under way are lost."""

@@ -1,0 +1,351 @@
+"""Ray Tune gives the rows of this process alone, whoever is killed on the way."""
+
+import errno
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny_sweeps import OWN, RUNS, driver, found, inline, lasting, parts, results, rows, tiny
+
+from sweep import record, session
+from sweep.environment import for_ray
+from sweep.space import Resources
+
+PATIENCE = 120.0  # seconds: far more than anything here takes, and less than the limit of a test
+SWEEP = """
+import faulthandler, sys
+from sweep import session
+from tiny_sweeps import tiny
+ended = session.run(tiny("method.name='own_ray:Held'"), "out", track=False)
+print("interrupted" if ended.interrupted else "done")
+"""
+
+
+def until(true, what):
+    """Wait for something to become true."""
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end, f"waited {PATIENCE:g} s in vain for {what}"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A folder with methods of a user's own; what a test leaves in it is of that test's own names."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "own_ray.py").write_text(OWN)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def ray(own):
+    """A local Ray of two CPUs for all tests of this process."""
+    before = dict(os.environ)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    for_ray(local=True)
+    import ray
+
+    from sweep.environment import importable
+
+    with importable():
+        ray.init(
+            address="local", num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False
+        )
+    yield ray
+    ray.shutdown()
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(scope="module")
+def alone(own, tmp_path_factory):
+    """The sweep of this process alone; leave it as it is."""
+    out = tmp_path_factory.mktemp("alone") / "out"
+    inline(tiny(), out)
+    return out
+
+
+def tuned(space, out, **given):
+    return session.run(space, out, track=False, **given)
+
+
+# --- one Ray for all ---
+
+
+def test_ray_gives_the_rows_and_results_of_one_process(ray, alone, tmp_path):
+    ended = tuned(tiny(), tmp_path)
+    assert not ended.interrupted
+    assert lasting(rows(tmp_path)) == lasting(rows(alone))
+    assert results(tmp_path) == results(alone)
+    assert not (tmp_path / "ray").exists()
+    kept = parts(tmp_path)
+    assert tuned(tiny(), tmp_path).results == ended.results
+    assert parts(tmp_path) == kept
+
+
+def test_ray_goes_on_from_what_one_process_left_and_the_other_way_round(ray, alone, tmp_path):
+    inline(tiny("search.suggestions=2"), tmp_path)
+    tuned(tiny(), tmp_path)
+    assert results(tmp_path) == results(alone)
+    for part in parts(tmp_path)[::2]:
+        part.unlink()
+    inline(tiny(), tmp_path)
+    assert results(tmp_path) == results(alone)
+
+
+def test_rows_arrive_from_workers_whose_disk_is_their_own(ray, alone, tmp_path, monkeypatch):
+    from sweep import run
+
+    elsewhere = tmp_path / "elsewhere"
+    plain = run._trainable
+
+    def far_away(config, *, benchmark, records, resources):
+        plain(config, benchmark=benchmark, records=str(elsewhere), resources=resources)
+
+    monkeypatch.setattr(run, "_trainable", far_away)
+    tuned(tiny(), tmp_path / "out")
+    assert lasting(rows(tmp_path / "out")) == lasting(rows(alone))
+    assert results(tmp_path / "out") == results(alone)
+    assert {path.name for path in elsewhere.iterdir()} == {path.name for path in parts(tmp_path / "out")}
+
+
+def test_rows_arrive_from_workers_that_cannot_write_at_all(ray, alone, tmp_path, monkeypatch):
+    from sweep import run
+
+    (tmp_path / "file").touch()
+    nowhere = tmp_path / "file" / "records"  # not even for root
+    plain = run._trainable
+
+    def diskless(config, *, benchmark, records, resources):
+        plain(config, benchmark=benchmark, records=str(nowhere), resources=resources)
+
+    monkeypatch.setattr(run, "_trainable", diskless)
+    tuned(tiny(), tmp_path / "out")
+    assert results(tmp_path / "out") == results(alone)
+
+
+def test_a_full_disk_ends_the_call_with_the_reason_and_the_next_one_goes_on(
+    ray, alone, tmp_path, monkeypatch
+):
+    from sweep import parts as files
+
+    plain, written = files.add, []
+
+    def full(folder, data):
+        if len(written) == 2:
+            raise OSError(errno.ENOSPC, "no space left on device", str(folder))
+        written.append(plain(folder, data))
+        return written[-1]
+
+    monkeypatch.setattr(files, "add", full)
+    with pytest.raises(OSError, match="no space left on device"):
+        tuned(tiny(), tmp_path)
+    monkeypatch.undo()
+    assert 0 < len(rows(tmp_path)) < RUNS
+    tuned(tiny(), tmp_path)
+    assert results(tmp_path) == results(alone)
+
+
+def test_a_worker_that_dies_once_is_replaced(ray, own, alone, tmp_path):
+    ended = tuned(tiny("method.name='own_ray:Mortal'"), tmp_path)
+    assert (own / "died").exists()
+    assert ended.results["complete"] and ended.results["failed"] == 0 and len(rows(tmp_path)) == RUNS
+    inline(tiny("method.name='own_ray:Mortal'"), tmp_path / "again")
+    assert results(tmp_path / "again") == results(tmp_path)
+
+
+@pytest.mark.full
+def test_what_always_kills_its_worker_is_left_and_the_rest_done_and_the_next_call_tries_again(
+    ray, own, tmp_path
+):
+    space = tiny(
+        "method={name='own_ray:Doomed', strength={choices=[0.1, 0.9, 0.2]}}",
+        "search={sampler='grid', suggestions=3, ahead=3}",
+    )
+    ended = tuned(space, tmp_path)
+    assert not ended.interrupted and not ended.results["complete"]
+    assert len(rows(tmp_path)) == ended.results["done"] == ended.results["expected"] - 3 == 2 * 3 + 2 * 3
+    assert ended.results["best"] is not None
+    (own / "mended").touch()
+    again = tuned(space, tmp_path)
+    inline(space, tmp_path / "other")
+    assert again.results["complete"] and results(tmp_path) == results(tmp_path / "other")
+
+
+def test_methods_models_and_benchmarks_of_ones_own_reach_the_workers(ray, own, tmp_path):
+    space = tiny(
+        "benchmark={name='own_ray:blobs', tasks=3}",
+        "model={name='own_ray:net', units={choices=[3, 5]}}",
+        "method.name='own_ray:Picky'",
+        "orders={design='all'}",
+        "report.orders={design='all'}",
+    )
+    tuned(space, tmp_path / "ray")
+    inline(space, tmp_path / "inline")
+    assert lasting(rows(tmp_path / "ray")) == lasting(rows(tmp_path / "inline"))
+    assert results(tmp_path / "ray") == results(tmp_path / "inline")
+    errors = {row["order"][0] == 2 for row in rows(tmp_path / "ray") if row["error"]}
+    assert errors == {True}
+
+
+def test_more_workers_than_there_are_is_refused_before_anything_is_trained(ray, tmp_path):
+    with pytest.raises(ValueError, match=r"a worker wants 64 CPU and 0 GPU, the cluster has 2 CPU, 0 GPU"):
+        tuned(tiny("resources.cpus=64"), tmp_path)
+
+
+def test_tune_keeps_no_rows_in_memory(ray, alone, tmp_path, monkeypatch):
+    from ray import tune
+
+    grids, plain = [], tune.Tuner.fit
+    monkeypatch.setattr(tune.Tuner, "fit", lambda self: grids.append(plain(self)) or grids[-1])
+    tuned(tiny(), tmp_path)
+    (grid,) = grids
+    assert len(grid) == len(parts(tmp_path))
+    assert [result.metrics["parts"] for result in grid] == [[]] * len(grid)
+
+
+def test_workers_have_the_threads_that_they_pay_for(ray):
+    @ray.remote(num_cpus=2)
+    def threads():
+        import torch
+
+        from sweep import bundle
+
+        found = []
+        for cpus in (1, 2, 1):  # a worker that is used again by another sweep
+            bundle.prepare(cpus)
+            found.append(torch.get_num_threads())
+        return found
+
+    assert ray.get(threads.remote()) == [1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("resources", "total", "fit"),
+    [
+        ({"cpus": 1}, {"CPU": 8.0}, 8),
+        ({"cpus": 3}, {"CPU": 8.0}, 2),
+        ({"cpus": 0.5}, {"CPU": 2.0}, 4),
+        ({"cpus": 1, "gpus": 0.25}, {"CPU": 8.0, "GPU": 1.0}, 4),
+        ({"cpus": 0, "gpus": 1}, {"CPU": 8.0, "GPU": 2.0}, 2),
+        ({"cpus": 0, "gpus": 0}, {"CPU": 8.0}, 1),
+    ],
+)
+def test_slots_are_the_workers_that_fit(resources, total, fit):
+    for_ray(local=True)
+    from sweep.run import slots
+
+    assert slots(Resources(**resources), total) == fit
+
+
+# --- a Ray of each driver's own ---
+
+
+def processes(folder):
+    """Processes of this machine that were started with the folder in their environment."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"SWEPT={folder}".encode() in (path / "environ").read_bytes():
+                found.append(int(path.name))
+        except OSError:
+            continue
+    return [pid for pid in found if pid != os.getpid() and state(pid) != "Z"]
+
+
+def state(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
+class Held:
+    """A driver whose workers wait as soon as there are so many parts on record."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        shutil.copy(Path(sys.modules["own_ray"].__file__), folder)
+
+    def start(self, limit):
+        (self.folder / "limit").write_text(str(limit))
+        (self.folder / "held").unlink(missing_ok=True)
+        return driver(SWEEP, self.folder, SWEPT=str(self.folder))
+
+    def until_held(self, process):
+        def held():
+            assert process.poll() is None, process.communicate()[0]
+            return (self.folder / "held").exists()
+
+        until(held, "workers that wait")
+
+    @property
+    def out(self):
+        return self.folder / "out"
+
+
+@pytest.fixture
+def held(own, tmp_path):
+    import own_ray  # noqa: F401
+
+    made = Held(tmp_path)
+    yield made
+    for pid in processes(tmp_path):
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(own, tmp_path_factory):
+    """The held sweep, of one process and never held."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (own / "limit").write_text("1000000")
+    inline(tiny("method.name='own_ray:Held'"), folder / "out")
+    return folder / "out"
+
+
+def test_a_driver_killed_twice_loses_nothing_and_repeats_nothing(held, undisturbed):
+    kept = {}
+    for limit in (1, 4):
+        process = held.start(limit)
+        held.until_held(process)
+        process.kill()
+        process.communicate()
+        now = {path.name: path.read_bytes() for path in parts(held.out)}
+        assert len(now) >= limit and kept.items() <= now.items() and len(rows(held.out)) < RUNS
+        kept = now
+    # at once, although workers of the killed drivers may still be there and write
+    process = held.start(1000000)
+    assert process.communicate(timeout=PATIENCE)[0].endswith("done\n") and process.returncode == 0
+    assert kept.items() < {path.name: path.read_bytes() for path in parts(held.out)}.items()
+    recorded = record.read(held.out / "records")
+    assert not recorded.problems and not recorded.conflicts
+    assert lasting(recorded.rows) == lasting(rows(undisturbed))
+    assert results(held.out) == results(undisturbed)
+    assert not (held.out / "ray").exists()
+    # in some seconds; a worker that was just starting looks for its head for a minute
+    until(lambda: not processes(held.folder), "the end of Ray")
+
+
+@pytest.mark.full
+def test_ctrl_c_ends_the_driver_in_order_and_the_next_one_goes_on(held, undisturbed):
+    process = held.start(2)
+    held.until_held(process)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=PATIENCE)[0]
+    assert said.endswith("interrupted\n") and process.returncode == 0
+    assert 0 < len(rows(held.out)) < RUNS and not found(held.out)["complete"]
+    assert not (held.out / "ray").exists()
+    until(lambda: not processes(held.folder), "the end of Ray")
+    kept = parts(held.out)
+    (held.folder / "limit").write_text("1000000")
+    inline(tiny("method.name='own_ray:Held'"), held.out)
+    assert set(kept) < set(parts(held.out))
+    assert results(held.out) == results(undisturbed)
