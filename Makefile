@@ -22,10 +22,10 @@ sweep: .venv/sweep.done  ## run the quickstart sweep into runs/quickstart; the s
 	$(BIN)/nai-sweep run quickstart --out runs/quickstart
 
 test: lint  ## lint, types and every test but the long ones: what CI runs
-	$(BIN)/python -m pytest --basetemp=.pytest_cache/tmp -m "not full"
+	$(BIN)/python -m pytest --basetemp=.pytest_tmp -m "not full"
 
 test-full: lint  ## lint, types and every test
-	$(BIN)/python -m pytest --basetemp=.pytest_cache/tmp
+	$(BIN)/python -m pytest --basetemp=.pytest_tmp
 
 lint: .venv/dev.done  ## style and types alone
 	$(BIN)/ruff check .
@@ -33,7 +33,7 @@ lint: .venv/dev.done  ## style and types alone
 	$(BIN)/mypy
 
 clean:  ## remove .venv and caches; runs/ stays
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .mypy_cache .pytest_cache .pytest_tmp .ruff_cache build dist
 	find nai sweep tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The extra that a stamp stands for is its name: .venv/sweep.done, .venv/dev.done.
