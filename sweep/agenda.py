@@ -76,6 +76,7 @@ class Agenda:
         self.queue: deque[Job] = deque()
         self.baselines: list[str] = []
         self.searched: dict[str, Settings] = {}
+        self.best: tuple[int, Ranked | None] = 0, None  # of so many complete suggestions
         self.put(rows)
 
     # ---------------------------------------------------------------- work out, rows in
@@ -129,8 +130,7 @@ class Agenda:
         # before the report, rows may be on record of suggestions that are still to be made
         known = list(self.rows.values()) if self.reported is None else self.relevant(self.rows.values())
         failed = sum(bool(row["error"]) for row in known)
-        ranked = self._ranking() if self.searched else ()
-        best = next((r for r in ranked if r.value is not None), None)
+        best = self._best()
         phase = "search" if self.reported is None else "report"
         return Standing(min(len(known), self.expected), failed, self.expected, phase, best)
 
@@ -195,6 +195,13 @@ class Agenda:
     def _ranking(self) -> Sequence[Ranked]:
         rows = [row for row in self.rows.values() if row["suggestion"] in self.searched]
         return ranking(rows, _orders(self.search_runs), self.space.pairs, self.goal)
+
+    def _best(self) -> Ranked | None:
+        """The best suggestion so far; it can change only when another one is complete."""
+        told = len(self.suggester.results)
+        if self.best[0] != told:
+            self.best = told, next((r for r in self._ranking() if r.value is not None), None)
+        return self.best[1]
 
     def _value(self, settings: Settings) -> float | None:
         name = self.identity.suggestion(settings)
