@@ -242,8 +242,10 @@ def _finished(ended: "Ended", fresh: int, stop: Stop, again: str) -> None:
     if (ended.folder.root / "mlflow.db").is_file():
         print(f"MLflow   {command('ui', show.near(ended.folder.root))}")
     say(show.took(ended.seconds, fresh))
-    lost = sum(line["missing"] for line in ended.results["table"])
-    if ended.results["failed"] or lost or not ended.results["best"]:
+    found = ended.results
+    if lost := found["expected"] - found["done"] - found["failed"]:
+        say(f"{lost} runs are missing, as their workers died: the same command tries them again")
+    if found["failed"] or lost or not found["best"]:
         raise typer.Exit(FAILED)
 
 

@@ -41,7 +41,8 @@ def slots(resources: Resources, total: dict[str, float]) -> int:
 def cluster(address: str | None, resources: Resources) -> Iterator[int]:
     """A Ray cluster: one that this program has joined already, else that of the address, else a local one.
 
-    Gives the number of workers it has room for.
+    Gives the number of workers it has room for. A local Ray ends with this process, also when that is killed:
+    within seconds, but for a worker that is just starting, which looks for its head for a minute.
 
     ValueError when it has room for none, ConnectionError when the address does not answer.
     """
