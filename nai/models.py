@@ -86,6 +86,11 @@ class Network(nn.Module, ABC):
         """Chance that each training step needs (dropout masks)."""
         return {}
 
+    @property
+    def outputs(self) -> tuple[Layer, ...]:
+        """The output layers: the head, or several in a module of the user's own."""
+        return (self.head,)
+
     def shapes(self) -> dict[str, torch.Size]:
         """Name and shape of every parameter."""
         return {name: p.shape for name, p in self.named_parameters()}

@@ -14,6 +14,7 @@ from nai.guard.plain import (
     check_known,
     chosen_modules,
     hidden_layers,
+    output_layers,
     parameters,
     trainable,
 )
@@ -51,6 +52,7 @@ class Guard:
         self.names = trainable(self.model, chosen_modules(self.model, skip, "skip"))
         self.memory: Memory = {}
         self.layers: tuple[Layer, ...] = ()
+        self.outputs: tuple[Layer, ...] = ()
         self.depth = self.steps = self.epochs = 0
         self._ready = True  # whether `before_task` was called for this task, if it must be
         self._before: tuple[Params, Params] | None = None  # weights and gradients before the step under way
@@ -191,6 +193,7 @@ class Guard:
             "epochs": self.epochs,
             "ready": self._ready,
             "layers": [[x.name, list(x.parameters), x.units, x.source] for x in self.layers],
+            "outputs": [[x.name, list(x.parameters), x.units, x.source] for x in self.outputs],
             "memory": {k: v.clone() for k, v in self.memory.items()},
         }
 
@@ -199,7 +202,10 @@ class Guard:
         check_state(state, self.method, {k: p.shape for k, p in self._parameters().items()})
         self.depth, self.steps, self.epochs = state["depth"], state["steps"], state["epochs"]
         self._ready, self._before = state["ready"], None
-        self.layers = tuple(Layer(name, tuple(own), *rest) for name, own, *rest in state["layers"])
+        self.layers, self.outputs = (
+            tuple(Layer(name, tuple(own), *rest) for name, own, *rest in state[kind])
+            for kind in ("layers", "outputs")
+        )
         self.memory = {k: v.to(self._device, copy=True) for k, v in state["memory"].items()}
 
     # ---------------------------------------------------------------- inside
@@ -232,7 +238,8 @@ class Guard:
         return {k: v for k, v in self._here().items() if k.partition(".")[2] in names}
 
     def _net(self, forward: Call | None = None) -> Plain:
-        return Plain(self.model, self.names, self.layers, forward or _plain_call)
+        call = forward or _plain_call
+        return Plain(self.model, self.names, layers=self.layers, heads=self.outputs, call=call)
 
     def _start(self) -> None:
         values = self._values()
@@ -266,7 +273,10 @@ class Guard:
         heads = self.head or sorted(watch.origins(outputs))
         if not heads:
             raise ValueError("no layer was seen to give the model's output: name the output layer with head=")
-        return hidden_layers(self.model, watch.seen, self.names, [h for h in heads if h != FOREIGN])
+        heads = [h for h in heads if h != FOREIGN]
+        hidden = hidden_layers(self.model, watch.seen, self.names, heads)
+        self.outputs = output_layers(self.model, watch.seen, self.names, heads=heads, hidden=hidden)
+        return hidden
 
     def _settle(self, layers: tuple[Layer, ...]) -> None:
         if self.layers and layers != self.layers:

@@ -111,6 +111,20 @@ def hidden_layers(
     return layers
 
 
+def output_layers(
+    model: nn.Module,
+    seen: Mapping[str, Seen],
+    names: Sequence[str],
+    *,
+    heads: Sequence[str],
+    hidden: Sequence[Layer],
+) -> tuple[Layer, ...]:
+    """The trainable output layers, each with the hidden layer that feeds it."""
+    found = {layer.name: seen[layer.name] for layer in hidden}
+    own = {h: _own(seen[h], names) for h in heads if h in seen}
+    return tuple(Layer(h, p, seen[h].units, _source(model, h, seen[h], found)) for h, p in own.items() if p)
+
+
 def _repeated(seen: Seen) -> bool:
     return seen.times > 1 or len(set(seen.parameters)) < len(seen.parameters)
 
@@ -151,9 +165,22 @@ def _refuse(model: nn.Module, names: Iterable[str], why: str) -> NoReturn:
 class Plain(Network):
     """A plain module behind the face that methods know; its parameters go by their plain names."""
 
-    def __init__(self, model: nn.Module, names: Sequence[str], layers: Sequence[Layer], call: Call) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        names: Sequence[str],
+        *,
+        layers: Sequence[Layer],
+        heads: Sequence[Layer],
+        call: Call,
+    ) -> None:
         super().__init__()
         self.model, self.names, self.hidden, self.call = model, tuple(names), tuple(layers), call
+        self.heads = tuple(heads)
+
+    @property
+    def outputs(self) -> tuple[Layer, ...]:
+        return self.heads
 
     def forward(
         self, inputs: Any, noise: Mapping[str, Tensor], taps: Sequence[Tensor] | None = None

@@ -9,7 +9,7 @@ import torch
 from nai.methods import Method
 from nai.methods.anchored import below
 
-FIELDS = frozenset({"method", "options", "depth", "steps", "epochs", "ready", "layers", "memory"})
+FIELDS = frozenset({"method", "options", "depth", "steps", "epochs", "ready", "layers", "outputs", "memory"})
 FREE = frozenset({"strength"})
 """Options that may differ between a state and the guard that takes it over."""
 

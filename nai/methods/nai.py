@@ -201,7 +201,7 @@ class Nai(Method):
 
     def _zeroed_outgoing(self, net: Network, params: Params, memory: Memory, context: Context) -> Params:
         out = dict(params)
-        for layer in (*net.hidden, net.head):
+        for layer in (*net.hidden, *net.outputs):
             if layer.source is not None:
                 omega = memory[f"omega.{net.hidden[layer.source].name}"]
                 lost = (context.depth > 0) & self._unimportant(omega) & (omega == 0)

@@ -103,7 +103,7 @@ RULES = {
     "method.eps=-1.0": "method.eps: eps -1.0 must be a finite number of at least 0",
     "method.eta={low=0.5, high=1.5}": "method.eta: eta 1.5 must lie between 0 and 1",
     "model.widths=[]": "model.widths: widths () must be one or more whole numbers",
-    "training.epochs=0": "training.epochs: epochs 0 and batch",
+    "training.epochs=0": "training.epochs: epochs 0 must be a whole number",
     "training.optimizer=kep": "optimizer 'kep' is unknown: known are fresh, kept; did you mean kept?",
     "benchmark.valid=1.5": "benchmark.valid: valid is 1.5, but the share for validation must lie",
     "benchmark.seed=-1": "benchmark.seed: seed -1 must be at least 0",
