@@ -96,7 +96,7 @@ class Swept:
 def carried_out(where, records=(), *, chance=None, slots=1, failing=fails, most=None):
     """All jobs done one by one, or with `chance` many at once, their rows coming in singly in any order."""
     agenda = Agenda(where, IDENTITY, records, slots=slots)
-    rows = {row["fingerprint"]: row for row in records}
+    rows = {old["fingerprint"]: old for old in records}
     flying, handed = [], []
     while len(rows) < (most or 10**9):
         while (chance is None or chance.random() < 0.8) and (job := agenda.next()):
@@ -107,7 +107,7 @@ def carried_out(where, records=(), *, chance=None, slots=1, failing=fails, most=
         if flying:
             count = len(flying) if chance is None else chance.randint(1, len(flying))
             some = [flying.pop(0 if chance is None else chance.randrange(len(flying))) for _ in range(count)]
-            rows |= {row["fingerprint"]: row for row in some}
+            rows |= {new["fingerprint"]: new for new in some}
             agenda.put(some)
     return Swept(agenda, handed, rows)
 
