@@ -241,15 +241,17 @@ def design(
 ) -> Orders:
     """The orders of a design, by its name in `DESIGNS`.
 
-    count: needed by random; latin takes one square without it; the other designs fix it. orders: all of list,
-    or what reversed begins with (else the identity). named: a key of `NAMED`. exclude: orders that must not
-    come out: random and latin draw round them, a fixed design that holds one is an error, "all" is still all.
+    count: needed by random; latin takes one square without it; the other designs fix it. seed: 0 but for
+    these two. orders: all of list, or what reversed begins with (else the identity). named: a key of `NAMED`.
+    exclude: orders that must not come out: random and latin draw round them, a fixed design that holds one is
+    an error, "all" is still all.
     ValueError for an unknown name, an option the design does not read, or a count that it cannot have.
     """
     if name not in DESIGNS:
         raise ValueError(f"order design {name!r} is unknown: choose from {', '.join(DESIGNS)}")
     _check_option(name, "orders", orders is not None, needed=("list",), read=("list", "reversed"))
     _check_option(name, "named", named is not None, needed=("named",), read=("named",))
+    _check_option(name, "seed", seed != 0, needed=(), read=("random", "latin"))
     _check_option(name, "count", count is not None, needed=("random",), read=tuple(DESIGNS))
     excluded = tuple(check(order, tasks) for order in exclude)
     chosen = DESIGNS[name](Ask(tasks, count, seed, listed(orders or (), tasks), named or "", excluded))

@@ -123,7 +123,7 @@ def _arms(space: Space) -> list[Arm]:
     """Settings and runs of the search, then of the report; the best suggestions stand as the first of all."""
     tasks = space.tasks()
     first = space.first()
-    best = [first] * (space.report.top if space.report else 0)
+    best = [first] * (min(space.report.top, space.suggestions) if space.report else 0)
     baselines = [first | {"method": dict(b)} for b in space.baselines()]
     search = _crossed(space.search_orders(tasks), space.pairs)
     report = _crossed(space.report_orders(tasks), space.report_pairs)

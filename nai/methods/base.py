@@ -1,7 +1,7 @@
 """What a continual-learning method may decide: a frozen dataclass of hyperparameters with pure hooks."""
 
 from abc import ABC
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -49,6 +49,9 @@ class Method(ABC):  # noqa: B024  (every hook has a default: finetuning)
 
     elementwise: ClassVar[frozenset[str]] = frozenset()
     """Hooks (of adjust, after_step) that treat each number alone: they take whole stacks, to save time."""
+
+    acts_with: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = {}
+    """Hyperparameters that are read only with some values of another: name to that other and these values."""
 
     def step_draws(self, net: Network, batch: int) -> dict[str, Draw]:
         """Draws for every training step."""

@@ -1,5 +1,6 @@
 """Neuron activation importance, which this package is named after: all choices the paper leaves open."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -61,6 +62,10 @@ class Nai(Method):
     match_scale: bool = True
 
     elementwise: ClassVar[frozenset[str]] = frozenset({"adjust"})
+    acts_with: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+        "eta": ("accumulation", ("decayed",)),
+        "rho": ("reset", ("unimportant", "unimportant+zero_outgoing")),
+    }
 
     def __post_init__(self) -> None:
         positive(strength=self.strength, eps=self.eps, sparsity=self.sparsity)

@@ -187,7 +187,16 @@ def findings(asked: Asked, build: Callable[[Options], object], most: int = 1) ->
     needed = {k for k, w in (wanted(asked.section, asked.name, thing) or {}).items() if w.required}
     if needed - set(sound.tried):
         return wrong
-    return wrong + _refused(sound, build, needed, most)
+    wrong += _refused(sound, build, needed, most)
+    return wrong + [f for f in _idle(sound, thing) if f.path not in {w.path for w in wrong}]
+
+
+def _idle(asked: Asked, thing: Thing) -> Iterator[Finding]:
+    """Settings that the thing would not read, whatever is chosen for the one that they belong to."""
+    for key, (owner, values) in getattr(thing, "acts_with", {}).items():
+        chosen = asked.tried.get(owner, (getattr(thing, owner, None),))
+        if key in asked.tried and not set(chosen) & set(values):
+            yield asked.finding(key, f"acts only with {owner} {' or '.join(map(repr, values))}: leave it out")
 
 
 def _mistyped(asked: Asked, thing: Thing) -> list[Finding]:

@@ -285,6 +285,14 @@ class Report(Table):
     orders: Orders
     seeds: Seeds = Seeds()
 
+    @field_validator("baselines")
+    @classmethod
+    def _check_baselines(cls, baselines: tuple[Fixed, ...]) -> tuple[Fixed, ...]:
+        for i, one in enumerate(baselines):
+            if one in baselines[:i]:
+                raise ValueError(f"the baseline {one.name} is there twice: name each once")
+        return baselines
+
 
 class Resources(Table):
     """What one run takes, and where it runs; gpus may be a share of one."""
@@ -299,9 +307,26 @@ class Resources(Table):
     def _check_amount(cls, amount: float) -> float:
         return _amount(amount)
 
+    @field_validator("gpus")
+    @classmethod
+    def _check_share(cls, gpus: float) -> float:
+        if gpus > 1 and gpus != int(gpus):
+            raise ValueError(f"must be a share of one or a whole number, not {gpus}: only one is shared")
+        return gpus
+
     @field_validator("device")
     @classmethod
     def _check_device(cls, device: str) -> str:
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
             raise ValueError(f"{shown(device)} is not auto, cpu, cuda or the number of a card such as cuda:0")
         return device
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.gpus and self.device == "cpu":
+            raise ValueError(f'device "cpu" leaves gpus {self.gpus} idle: leave out one of them')
+        if self.gpus and ":" in self.device:
+            raise ValueError(
+                f'with gpus {self.gpus} Ray chooses the card: take device "cuda", or leave out gpus'
+            )
+        return self

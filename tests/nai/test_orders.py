@@ -307,6 +307,7 @@ def test_a_fixed_design_with_an_excluded_order_is_refused(name):
         ("list", {"orders": []}, "nothing to run"),
         ("williams", {"count": 3}, 'design "williams" has 6 orders here, 3 asked: leave count out'),
         ("all", {"orders": [(0, 1, 2)]}, 'design "all" does not read orders: .* choose from list, reversed'),
+        ("identity", {"seed": 1}, 'design "identity" does not read seed: leave it out'),
         ("random", {"count": 1, "named": "apd5"}, 'design "random" does not read named'),
         ("random", {"count": 1, "exclude": [(0, 0, 1)]}, "not a permutation"),
     ],

@@ -74,13 +74,19 @@ def test_all_orders_of_five_tasks_share_their_beginnings():
 
 def test_report_counts_the_best_and_every_baseline_with_its_own_tree():
     more = REPORT.format(count=24)
-    found = made(space(more=more, orders__design="identity"), measure=unmeasured).report
+    searched = {"training__rate": "{choices=[1e-3, 2e-3]}", "search__suggestions": 2}
+    found = made(space(more=more, orders__design="identity", **searched), measure=unmeasured).report
     assert (found.settings, found.orders, found.seeds, found.runs) == (3, 24, 2, 144)
     assert found.separate == 144 * 5
     orders = loads(SPACE.format(epochs=2, more=more), overrides=["orders.design=identity"]).report_orders(5)
     prefixes = {order[:k] for order in orders for k in range(1, 6)}
     sets = {frozenset(prefix) for prefix in prefixes}
     assert found.trainings == 2 * (2 * len(prefixes) + len(sets))  # two seeds; joint knows only sets of tasks
+
+
+def test_report_counts_no_more_of_the_best_than_there_are_suggestions():
+    found = made(space(more=REPORT.format(count=24), orders__design="identity"), measure=unmeasured).report
+    assert found.settings == 1 + 1  # of the best two, where there is one, and the baseline
 
 
 def test_what_is_searched_is_told_in_words():

@@ -107,6 +107,8 @@ RULES = {
     "training.optimizer=kep": "optimizer 'kep' is unknown: known are fresh, kept; did you mean kept?",
     "benchmark.valid=1.5": "benchmark.valid: valid is 1.5, but the share for validation must lie",
     "benchmark.seed=-1": "benchmark.seed: seed -1 must be at least 0",
+    "method.eta=0.5": "method.eta: acts only with accumulation 'decayed': leave it out",
+    "method.rho=0.5": "method.rho: acts only with reset 'unimportant' or 'unimportant+zero_outgoing': leave",
     # names
     "benchmark.dataset=mnits": "benchmark.dataset: dataset 'mnits' is unknown: known are digits, ",
     "benchmark.scenario=tsk": "'tsk' is unknown: known are task, class, domain; did you mean task?",
@@ -119,6 +121,7 @@ RULES = {
     "objective.metric=average_acuracy": "unknown metric average_acuracy; did you mean average_accuracy?",
     "objective.aggregate=median": 'objective.aggregate: "median" is not one of mean, worst, cvar,',
     "report.baselines=['finetun']": "[0].name: unknown method finetun; did you mean finetune?",
+    "report.baselines=['ewc', 'joint', 'ewc']": "report.baselines: the baseline ewc is there twice: name",
     "report.baselines=[{name='ewc', strenght=1.0}]": "[0].strenght: unknown key; did you mean strength?",
     # searched values
     "method.strength={low=2.0, high=1.0}": "method.strength: low 2.0 must be below high 1.0",
@@ -144,6 +147,7 @@ RULES = {
     "orders={design='list', orders=[]}": 'orders.design: design "list" is left with no orders, so there is',
     "orders={design='named', named='apd5'}": "orders.named: orders 'apd5' are for 10 tasks, not 5",
     "orders={design='random'}": 'orders.design: design "random" needs count',
+    "orders={design='identity', seed=1}": 'orders.design: design "identity" does not read seed: leave it out',
     "orders.named=apd5": 'orders.named: design "random" does not read named',
     "seeds.init=[0, 1]": "seeds: init has 2 seeds and data 1",
     "seeds={init=[], data=[]}": "seeds: there are no seeds, so nothing to run",
@@ -155,6 +159,9 @@ RULES = {
     "objective={aggregate='mean_minus_std', weight=-1}": "objective.weight: must be at least 0, not -1",
     "resources.cpus=-1": "resources.cpus: must be at least 0, not -1",
     "resources.gpus=-0.5": "resources.gpus: must be at least 0, not -0.5",
+    "resources.gpus=1.5": "resources.gpus: must be a share of one or a whole number, not 1.5",
+    "resources={device='cpu', gpus=1}": 'resources: device "cpu" leaves gpus 1 idle: leave out one of them',
+    "resources={device='cuda:1', gpus=0.5}": "resources: with gpus 0.5 Ray chooses the card: take device",
     "resources.device=gpu": 'resources.device: "gpu" is not auto, cpu, cuda',
     "resources.stack=0": 'resources.stack: must be "auto" or a whole number of at least 1, not 0',
 }
@@ -262,11 +269,16 @@ def test_spaces_are_frozen():
 
 
 def test_a_real_setting_is_real_however_it_is_written():
-    whole = plain("method.strength={low=1, high=8}", "method.eta=1", "training.rate={choices=[1]}")
-    real = plain("method.strength={low=1.0, high=8.0}", "method.eta=1.0", "training.rate={choices=[1.0]}")
+    whole = plain("method.strength={low=1, high=8}", "method.eps=1", "training.rate={choices=[1]}")
+    real = plain("method.strength={low=1.0, high=8.0}", "method.eps=1.0", "training.rate={choices=[1.0]}")
     assert whole.to_toml() == real.to_toml()
     assert not whole.method.options["strength"].whole
     assert plain("training.epochs={low=1, high=8}").training.options["epochs"].whole
+
+
+def test_a_setting_may_belong_to_one_of_several_choices():
+    space = plain("method.eta={low=0.5, high=1.0}", "method.accumulation={choices=['sum', 'decayed']}")
+    assert "method.eta" in space.parameters()
 
 
 def test_parameters_do_not_depend_on_the_order_of_the_file():
