@@ -117,8 +117,14 @@ def _built(settings: Mapping[str, Any], known: Mapping[str, type], kind: type, w
 
 
 def place_of(device: str) -> torch.device:
-    """A device by name: cpu, cuda, cuda:1, or auto (cuda where there is one)."""
-    return torch.device(device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+    """A device by name: cpu, cuda, cuda:1, or auto (cuda where there is one); ValueError if it is absent."""
+    place = torch.device(device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise ValueError(
+            f"device {device} is not here, where torch finds {count} CUDA devices: take cpu or auto"
+        )
+    return place
 
 
 def _check_settings(what: str, maker: Callable[..., Any], given: Mapping[str, Any]) -> None:

@@ -3,9 +3,9 @@
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
-KINDS = (
+Kind = Literal[
     "methods",
     "datasets",
     "benchmarks",
@@ -16,7 +16,8 @@ KINDS = (
     "metrics",
     "aggregates",
     "spaces",
-)
+]
+KINDS = get_args(Kind)
 SAMPLERS = {
     "tpe": "Tree-structured Parzen estimator: tries more where it went well.",
     "random": "Values at random.",
@@ -58,7 +59,8 @@ def _datasets() -> list[Entry]:
 def _benchmarks() -> list[Entry]:
     from nai.datasets import BENCHMARKS
 
-    return [Entry(name, says(made), _options(made, "source")) for name, made in BENCHMARKS.items()]
+    data = (("dataset", ...), ("root", None))  # which every one of them reads first
+    return [Entry(name, says(made), data + _options(made, "source")) for name, made in BENCHMARKS.items()]
 
 
 def _models() -> list[Entry]:

@@ -7,8 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-import typer
+try:
+    import typer
+except ModuleNotFoundError:
+    raise SystemExit("nai-sweep needs the extra sweep: pip install 'nai-sweep[sweep]'") from None
 
+from sweep.catalogue import Kind
 from sweep.cli_failures import CODES, DONE, FAILED, STORAGE, Stop, command, explained, say
 
 if TYPE_CHECKING:
@@ -41,18 +45,6 @@ Suggestions = Annotated[
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show the traceback of an error.")]
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
-Kind = Literal[
-    "methods",
-    "datasets",
-    "benchmarks",
-    "models",
-    "normalisations",
-    "orders",
-    "samplers",
-    "metrics",
-    "aggregates",
-    "spaces",
-]
 
 
 def main() -> None:

@@ -97,6 +97,8 @@ class Folder:
     @contextlib.contextmanager
     def owned(self) -> Iterator[None]:
         """Hold the folder's lock, so that one process writes at a time; FolderError says who holds it."""
+        if self.root.is_file():
+            raise FolderError(f"{self.root} is a file: a sweep needs a folder, take another --out")
         self.root.mkdir(parents=True, exist_ok=True)
         owner = self.root / "sweep.lock.json"
         lock = FileLock(self.root / "sweep.lock")

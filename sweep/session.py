@@ -71,9 +71,11 @@ def run(
 def _run(
     space: Space, folder: Folder, engine: str, address: str | None, watch: Watch, track: bool
 ) -> tuple[dict[str, Any], bool]:
-    from nai.trial import Named, load, network_of
+    from nai.trial import Named, load, network_of, place_of
     from sweep.bundle import identity
 
+    if address is None:
+        place_of(space.resources.device)  # a card that is not here fails at once; a cluster may have it
     watch.stage("loading data")
     first = space.first()
     benchmark = load(Named.of(**first["benchmark"]))

@@ -22,7 +22,7 @@ def server(path: str | Path, port: int = 5000) -> list[str]:
     folder = Folder.of_sweep(path)
     database = folder.root / "mlflow.db"
     if not database.is_file():
-        raise FolderError(f"{path} has no mlflow.db yet: make it with `nai-sweep sync {path}`")
+        raise FolderError(f"{path} has no mlflow.db{_elsewhere(path)}")
     _check_port(port)
     hosts = ",".join(f"{name}:{port}" for name in ("localhost", HOST))
     return [
@@ -43,6 +43,12 @@ def serve(path: str | Path, port: int = 5000) -> int:
             child.terminate()
             child.wait()
             return 0
+
+
+def _elsewhere(path: str | Path) -> str:
+    if os.environ.get("MLFLOW_TRACKING_URI", "").strip():
+        return ": MLFLOW_TRACKING_URI names the server that has its runs, open that one"
+    return f" yet: make it with `nai-sweep sync {path}`"
 
 
 def _check_port(port: int) -> None:

@@ -13,12 +13,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from nai.metrics import METRICS
 from nai.orders import DESIGNS
 from sweep import catalogue, session
-from sweep.cli import Kind, app
+from sweep.cli import app
 from sweep.cli_failures import CLUSTER, DATA, FOLDER, INPUT, INTERNAL, STORAGE, failure
 from sweep.cli_show import console, results
 from sweep.environment import check_address
@@ -245,6 +246,22 @@ def test_failed_runs_are_counted_and_exit_with_3(tiny, tmp_path):
     assert json.loads((tmp_path / "out" / "results.json").read_text())["failed"] == 10
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a CUDA device")
+@pytest.mark.parametrize("device", ["cuda", "cuda:3"])
+def test_a_card_that_is_not_there(tiny, tmp_path, device):
+    said = run(tiny, tmp_path / "out", "--set", f"resources.device={device}")
+    assert said.exit_code == INPUT and f"device {device} is not here" in said.stderr
+
+
+def test_without_its_extra_the_program_names_it():
+    code = "import sys; sys.modules['typer'] = None; import sweep.cli"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "nai-sweep needs the extra sweep: pip install 'nai-sweep[sweep]'\n",
+    )
+
+
 def test_data_that_are_not_there(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "nai.datasets._half", lambda *args: (_ for _ in ()).throw(FileNotFoundError("the data are not here"))
@@ -354,17 +371,20 @@ def test_every_kind_is_listed_with_a_line_each(kind):
 
 
 def test_lists_are_complete():
-    assert Kind.__args__ == catalogue.KINDS
     assert {e.name for e in catalogue.entries("orders")} == DESIGNS.keys()
     assert {e.name for e in catalogue.entries("metrics")} == METRICS.keys()
     assert ("strength", 100.0) in {e.name: e for e in catalogue.entries("methods")}["ewc"].settings
+    assert all(e.settings[:2] == (("dataset", ...), ("root", None)) for e in catalogue.entries("benchmarks"))
     with pytest.raises(ValueError, match="'metods' cannot be listed: choose from methods"):
         catalogue.entries("metods")
 
 
-def test_ui_needs_a_database_and_a_free_port(finished):
+def test_ui_needs_a_database_and_a_free_port(finished, monkeypatch):
     said = call("ui", finished)
     assert said.exit_code == FOLDER and "nai-sweep sync" in said.stderr
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example:5000")
+    said = call("ui", finished)
+    assert said.exit_code == FOLDER and "MLFLOW_TRACKING_URI names the server" in said.stderr
     (finished / "mlflow.db").touch()
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
         said = call("ui", finished, "--port", taken.getsockname()[1])

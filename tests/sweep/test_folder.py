@@ -70,12 +70,12 @@ def test_how_long_and_where_a_sweep_runs_may_change_and_so_may_its_report(folder
 
 
 def test_another_space_is_refused_with_every_key_that_differs(folder):
-    other = tiny("training.epochs=2", "orders.seed=5", "method.eta=0.5", "search.suggestions=9")
+    other = tiny("training.epochs=2", "orders.seed=5", "method.eps=0.5", "search.suggestions=9")
     with pytest.raises(FolderError) as refused:
         folder.adopt(other)
     assert str(refused.value).splitlines() == [
         f"{folder.root} holds a sweep of another space:",
-        "  method.eta: (not set) -> 0.5",
+        "  method.eps: (not set) -> 0.5",
         "  orders.seed: 0 -> 5",
         "  training.epochs: 1 -> 2",
         "take another --out, or the space as it was",
@@ -102,6 +102,16 @@ def test_a_folder_is_free_again_after_use_also_after_an_error(folder):
     with folder.owned():
         assert (folder.root / "sweep.lock.json").is_file()
     assert not (folder.root / "sweep.lock.json").exists()
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "notes").write_text("keep")
+    with (
+        pytest.raises(FolderError, match="is a file: a sweep needs a folder"),
+        Folder.at(tmp_path / "notes").owned(),
+    ):
+        pass
+    assert (tmp_path / "notes").read_text() == "keep"
 
 
 def test_the_folder_needs_no_torch(tmp_path):
