@@ -57,7 +57,7 @@ def results(rows: Iterable[Row], asked: Asked) -> dict[str, Any]:
             "expected": asked.expected,
             "selection": selection(asked),
             "best": _best(searched),
-            **_verdict(leaders, table, pairs, asked),
+            **(_unreported(searched, asked) or _verdict(leaders, table, pairs, asked)),
             "table": [
                 {**vars(one), "role": "best" if one.suggestion in leaders else "baseline"} for one in table
             ],
@@ -127,6 +127,15 @@ def _pairs(rows: Sequence[Row], leaders: Sequence[str], asked: Asked) -> list[Pa
 
 def _best(searched: Sequence[Ranked]) -> Ranked | None:
     return next((one for one in searched if one.value is not None), None)
+
+
+def _unreported(searched: Sequence[Ranked], asked: Asked) -> dict[str, Any]:
+    """What there is to say of a search that no report follows; nothing while there is no best suggestion."""
+    best = _best(searched)
+    if asked.report_orders or best is None:
+        return {}
+    said = f"{best.label} leads the search by {selection(asked)}; the space asks for no report on test data."
+    return {"verdict": said, "cautions": ()}
 
 
 def _verdict(

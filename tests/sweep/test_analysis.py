@@ -368,6 +368,16 @@ def test_results_choose_on_validation_and_judge_on_report_orders():
     assert found["cautions"] == []
 
 
+def test_without_a_report_the_leader_of_the_search_is_named_and_not_judged():
+    rows = [one for one in sweep() if one["suggestion"] != suggestion(FINETUNE)]
+    found = analysis.results(rows, analysis.Asked("made", EIGHT, ((0, 0),), (), (), expected=24, top=0))
+    assert found["verdict"] == (
+        "nai strength=0.1 leads the search by validation accuracy over 8 search orders (mean); "
+        "the space asks for no report on test data."
+    )
+    assert (found["table"], found["cautions"], found["best"]["label"]) == ([], [], "nai strength=0.1")
+
+
 def test_equal_records_give_equal_bytes_in_whatever_order_and_time():
     rows = sweep()
     moved = [one | {"finished": 9.0, "seconds": 3.0, "width": 7} for one in rows]
