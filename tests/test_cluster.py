@@ -80,3 +80,8 @@ def test_every_machine_gets_one_and_the_same_ray(config):
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     (ray,) = [line for line in lines if line.startswith("ray==")]
     assert len(Requirement(ray).specifier) == 1
+
+
+def test_the_command_that_it_shows_joins_the_cluster():
+    (line,) = [one for one in (ROOT / "cluster.yaml").read_text().splitlines() if "nai-sweep run" in one]
+    assert " --address auto " in line  # without it the sweep runs on the head alone
