@@ -60,7 +60,7 @@ def inline(ledger: Ledger, benchmark: Any, resources: Resources, *, seconds: flo
 
 def options(resources: Resources) -> dict[str, Any]:
     """How `bundle.train` is to run on these resources."""
-    return {"device": resources.device, "stack": None if resources.stack == "auto" else resources.stack}
+    return {"device": resources.place, "stack": None if resources.stack == "auto" else resources.stack}
 
 
 def bursts(rows: Iterator[Row], seconds: float) -> Iterator[list[Row]]:

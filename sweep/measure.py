@@ -57,7 +57,7 @@ def measured(settings: Settings, space: Space, *, clock: Clock = time.perf_count
 
     wanted = space.resources
     bundle.prepare(wanted.cpus)
-    world = world_of(load(Named.of(**settings["benchmark"])), Named.of(**settings["model"]), wanted.device)
+    world = world_of(load(Named.of(**settings["benchmark"])), Named.of(**settings["model"]), wanted.place)
     method, training = method_of(settings["method"]), Training(**settings["training"])
     width = stack.width(world.net, world.device, None if wanted.stack == "auto" else int(wanted.stack))
     alone, lesson = _timed(world, method, training, lessons=1, clock=clock)

@@ -107,11 +107,6 @@ def read(folder: Path) -> Records:
     return store.records
 
 
-def known(folder: Path) -> frozenset[str]:
-    """Fingerprints that have a result; a row that ended in an error is none."""
-    return frozenset(row["fingerprint"] for row in read(folder).rows if row["error"] is None)
-
-
 def compact(folder: Path) -> Path | None:
     """Merge all sound parts into one and return it; None where there is nothing to merge.
 

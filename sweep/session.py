@@ -19,6 +19,8 @@ from sweep.space import Space, read
 
 Row = dict[str, Any]
 ENGINES = ("tune", "inline")
+MANY_PARTS = 100
+"""Record files from which a finished sweep puts them into one: thousands of small ones are slow to read."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def _run(
     from sweep.bundle import identity
 
     if address is None:
-        place_of(space.resources.device)  # a card that is not here fails at once; a cluster may have it
+        place_of(space.resources.place)  # a card that is not here fails at once; a cluster may have it
     watch.stage("loading data")
     first = space.first()
     benchmark = load(Named.of(**first["benchmark"]))
@@ -97,6 +99,8 @@ def _run(
             watch.stage("writing MLflow")
             tracker.submit(agenda.relevant(store.records.rows))  # those of earlier calls, too
             _say(watch, tracker.finish(*_tracked(folder, results), watch.tracking))
+    if not interrupted and len(parts.listed(folder.records)) > MANY_PARTS:
+        record.compact(folder.records)
     return results, interrupted
 
 

@@ -302,6 +302,11 @@ class Resources(Table):
     device: str = "auto"
     stack: Annotated[Literal["auto"] | int, PlainValidator(_stack)] = "auto"
 
+    @property
+    def place(self) -> str:
+        """The device by name: auto is a card only for those who asked for one."""
+        return "cpu" if self.device == "auto" and not self.gpus else self.device
+
     @field_validator("cpus", "gpus")
     @classmethod
     def _check_amount(cls, amount: float) -> float:

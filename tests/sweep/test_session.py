@@ -246,3 +246,12 @@ def test_mlflow_has_every_run_once_and_is_made_anew_from_the_records(copy, tmp_p
     other = driver("from sweep import session; assert session.sync('copy') is None", tmp_path)
     assert (other.communicate(timeout=120), other.returncode)[1] == 0
     assert trials(copy / "mlflow.db") == fingerprints
+
+
+def test_a_finished_sweep_puts_many_record_files_into_one_and_keeps_every_row(whole, copy, monkeypatch):
+    monkeypatch.setattr(session, "MANY_PARTS", 1)
+    assert len(parts(copy)) > 1
+    inline(tiny(), copy)
+    assert len(parts(copy)) == 1
+    assert lasting(rows(copy)) == lasting(rows(whole))
+    assert results(copy) == results(whole)

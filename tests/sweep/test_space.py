@@ -8,7 +8,7 @@ import pytest
 
 from nai.datasets import DATASETS, load
 from nai.orders import sampled
-from sweep.space import Change, Choice, Mistakes, Range, Space, checks, loads, read, shipped
+from sweep.space import Change, Choice, Mistakes, Range, Resources, Space, checks, loads, read, shipped
 from sweep.space.mistakes import lines
 
 PLAIN = """\
@@ -434,3 +434,11 @@ def test_reading_what_is_no_toml_costs_no_torch(tmp_path):
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False)
     assert ran.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "place"),
+    [("auto", 0, "cpu"), ("auto", 0.5, "auto"), ("cuda", 1, "cuda"), ("cuda:1", 0, "cuda:1"), ("cpu", 0, "cpu")],
+)
+def test_a_card_is_taken_only_when_asked_for(device, gpus, place):
+    assert Resources(device=device, gpus=gpus).place == place
