@@ -438,7 +438,7 @@ def test_reading_what_is_no_toml_costs_no_torch(tmp_path):
 
 @pytest.mark.parametrize(
     ("device", "gpus", "place"),
-    [("auto", 0, "cpu"), ("auto", 0.5, "auto"), ("cuda", 1, "cuda"), ("cuda:1", 0, "cuda:1"), ("cpu", 0, "cpu")],
+    [("auto", 0, "cpu"), ("auto", 0.5, "auto"), ("cuda", 1, "cuda"), ("cuda:1", 0, "cuda:1")],
 )
 def test_a_card_is_taken_only_when_asked_for(device, gpus, place):
     assert Resources(device=device, gpus=gpus).place == place
