@@ -88,7 +88,7 @@ class Folder:
         decides the runs.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        if self.space.is_file():
+        if self.space.is_file() and parts.listed(self.records):  # nothing on record binds nobody
             changes = [c for c in read(self.space).difference(space) if not c.key.startswith(MAY_CHANGE)]
             if changes:
                 raise FolderError(_incompatible(self.root, changes))

@@ -7,6 +7,7 @@ import pytest
 from tiny_sweeps import ROOT, driver, tiny
 
 from sweep.folder import Folder, FolderError
+from sweep.parts import add
 from sweep.space import read
 
 HOLD = """
@@ -71,6 +72,7 @@ def test_how_long_and_where_a_sweep_runs_may_change_and_so_may_its_report(folder
 
 def test_another_space_is_refused_with_every_key_that_differs(folder):
     other = tiny("training.epochs=2", "orders.seed=5", "method.eps=0.5", "search.suggestions=9")
+    add(folder.records, b"something on record")
     with pytest.raises(FolderError) as refused:
         folder.adopt(other)
     assert str(refused.value).splitlines() == [
@@ -81,6 +83,11 @@ def test_another_space_is_refused_with_every_key_that_differs(folder):
         "take another --out, or the space as it was",
     ]
     assert read(folder.space) == tiny()
+
+
+def test_a_folder_without_any_record_takes_another_space(folder):
+    folder.adopt(tiny("training.epochs=2"))
+    assert read(folder.space) == tiny("training.epochs=2")
 
 
 def test_a_folder_in_use_is_refused_with_the_name_of_its_user(folder, holder):
