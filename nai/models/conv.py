@@ -1,0 +1,71 @@
+"""A plain convolutional network for small images."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nai.models.network import Layer, Network, Trace, check_image, check_settings, dropped, keep_mask
+from nai.seeds import Draw
+
+
+class ConvNet(Network):
+    """Six 3x3 convolutions in three pooled pairs, one dense layer, the head.
+
+    Source: Jung, Ahn, Cha, Moon 2020 (AGS-CL), network `conv_net`: widths 32, 64, 128, dense 256,
+    dropout 0.25 after each pair and 0.5 after the dense layer, no normalisation.
+    """
+
+    def __init__(
+        self,
+        features: Sequence[int],
+        outputs: int,
+        widths: Sequence[int] = (32, 64, 128),
+        dense_units: int = 256,
+        dropout: float = 0.25,
+        dropout_dense: float = 0.5,
+    ) -> None:
+        super().__init__()
+        check_settings(widths, dropout=dropout, dropout_dense=dropout_dense)
+        channels, *space = check_image(features, 2 ** len(widths), "conv")
+        self.space = [[n // 2 ** (i + 1) for n in space] for i in range(len(widths))]
+        sizes = [channels, *(w for width in widths for w in (width, width))]
+        flat = widths[-1] * torch.Size(self.space[-1]).numel()
+        with torch.device("meta"):
+            self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(sizes))
+            self.dense_layer = nn.Linear(flat, dense_units)
+            self.out = nn.Linear(dense_units, outputs)
+        names = [f"convs.{i}" for i in range(len(self.convs))] + ["dense_layer", "out"]
+        units = [*sizes[1:], dense_units, outputs]
+        layers = [
+            Layer(n, (f"{n}.weight", f"{n}.bias"), u, i - 1 if i else None)
+            for i, (n, u) in enumerate(zip(names, units, strict=True))
+        ]
+        self.hidden, self.head = tuple(layers[:-1]), layers[-1]
+        self.dropout, self.dropout_dense = dropout, dropout_dense
+
+    def draws(self, batch: int) -> dict[str, Draw]:
+        masks = {}
+        for i, space in enumerate(self.space if self.dropout else []):
+            masks[f"dropout.{i}"] = keep_mask(batch, (self.hidden[2 * i + 1].units, *space), self.dropout)
+        if self.dropout_dense:
+            masks["dropout.dense"] = keep_mask(batch, (self.hidden[-1].units,), self.dropout_dense)
+        return masks
+
+    def forward(
+        self, inputs: Tensor, noise: Mapping[str, Tensor], taps: Sequence[Tensor] | None = None
+    ) -> Trace:
+        x, read, said = inputs, [], []
+        for i, conv in enumerate(self.convs):
+            read.append(x)
+            x = torch.relu(conv(x))
+            said.append(x)
+            if i % 2:
+                x = dropped(F.max_pool2d(x, 2), f"dropout.{i // 2}", noise)
+        read.append(x.flatten(1))
+        x = torch.relu(self.dense_layer(read[-1]))
+        said.append(x)
+        read.append(dropped(x, "dropout.dense", noise))
+        return Trace(self.out(read[-1]), tuple(read), tuple(said))

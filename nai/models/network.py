@@ -1,0 +1,125 @@
+"""A network as a function of its weights: structure here, numbers in a dict of tensors."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from nai.seeds import Draw
+
+Params = dict[str, Tensor]
+
+
+class Layer(NamedTuple):
+    """A layer with neurons: the parameters whose first axis counts them, and the layer that feeds it."""
+
+    name: str
+    parameters: tuple[str, ...]
+    units: int
+    source: int | None  # index of the hidden layer it reads; None: the input, or several layers
+
+
+class Trace(NamedTuple):
+    """What one forward pass leaves behind."""
+
+    logits: Tensor  # [batch, outputs]
+    inputs: tuple[Tensor, ...]  # what each weighted layer reads, head last
+    units: tuple[Tensor, ...]  # what each hidden layer says, after its activation: [batch, units, *space]
+
+
+class Network(nn.Module, ABC):
+    """A network without weights of its own (it lives on the meta device): call it through `trace`.
+
+    `hidden` lists the layers with neurons in the order of `Trace.units`, `head` is the output layer.
+    """
+
+    hidden: tuple[Layer, ...]
+    head: Layer
+    dense = False
+    """Linear layers only: per-sample algebra is exact, `trace` takes whole stacks, `gradients` is by hand."""
+
+    @abstractmethod
+    def forward(
+        self, inputs: Tensor, noise: Mapping[str, Tensor], taps: Sequence[Tensor] | None = None
+    ) -> Trace:
+        """Logits and inner values; `noise` holds dropout masks, `taps` are added to pre-activations."""
+
+    def trace(
+        self,
+        params: Params,
+        inputs: Tensor,
+        noise: Mapping[str, Tensor] | None = None,
+        taps: Sequence[Tensor] | None = None,
+    ) -> Trace:
+        """The forward pass with the given weights: [batch, *features] in."""
+        result: Trace = functional_call(self, params, (inputs, noise or {}, taps))
+        return result
+
+    def gradients(
+        self, params: Params, inputs: Tensor, noise: Mapping[str, Tensor], slope: Callable[[Tensor], Tensor]
+    ) -> Params:
+        """Gradient of a loss given its slope: logits in, the loss's derivative by them out.
+
+        Dense nets have it written out, for one lesson or a whole stack, which spares autograd's overhead.
+        """
+        raise TypeError(f"{type(self).__name__} is not dense: its gradients are autograd's")
+
+    def draws(self, batch: int) -> dict[str, Draw]:
+        """Chance that each training step needs (dropout masks)."""
+        return {}
+
+    @property
+    def outputs(self) -> tuple[Layer, ...]:
+        """The output layers: the head, or several in a module of the user's own."""
+        return (self.head,)
+
+    def shapes(self) -> dict[str, torch.Size]:
+        """Name and shape of every parameter."""
+        return {name: p.shape for name, p in self.named_parameters()}
+
+    def body(self) -> list[str]:
+        """Parameters below the head."""
+        return [name for name, _ in self.named_parameters() if name not in self.head.parameters]
+
+    def draw(self, name: str, chance: torch.Generator) -> Tensor:
+        """A fresh initial value: PyTorch's own default for the layer the parameter belongs to."""
+        module, _, kind = name.rpartition(".")
+        owner = self.get_submodule(module)
+        shape = owner.get_parameter(kind).shape
+        if isinstance(owner, nn.GroupNorm):
+            return torch.ones(shape) if kind == "weight" else torch.zeros(shape)
+        fan_in = owner.get_parameter("weight")[0].numel()
+        width: float = fan_in**0.5
+        return (torch.rand(shape, generator=chance) * 2 - 1) / width
+
+
+def keep_mask(batch: int, units: Sequence[int], dropout: float) -> Draw:
+    """Draws a dropout mask [batch, *units], scaled to keep the mean."""
+    return lambda chance: (torch.rand(batch, *units, generator=chance) >= dropout) / (1 - dropout)
+
+
+def dropped(x: Tensor, name: str, noise: Mapping[str, Tensor]) -> Tensor:
+    """With the mask of that name, or as it is where none was drawn."""
+    return x * noise[name] if name in noise else x
+
+
+def check_image(features: Sequence[int], least: int, model: str) -> Sequence[int]:
+    """The features, [channels, height, width]; ValueError unless they are such and no side is too short."""
+    if len(features) != 3 or min(features[1:]) < least:
+        raise ValueError(
+            f"{model} needs images [channels, height, width] of at least {least} pixels a side, "
+            f"got features {tuple(features)}: use model mlp"
+        )
+    return features
+
+
+def check_settings(widths: Sequence[int], **dropouts: float) -> None:
+    """ValueError for widths and chances that no network can have."""
+    if not widths or any(not isinstance(w, int) or w < 2 for w in widths):
+        raise ValueError(f"widths {tuple(widths)} must be one or more whole numbers of at least 2")
+    for name, value in dropouts.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"{name} {value} must be at least 0 and below 1")
