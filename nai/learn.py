@@ -12,7 +12,7 @@ from nai.methods.base import Context, Memory, Method, cross_entropy_slope, overr
 from nai.models import Network, Params
 from nai.optimise import Adam, fresh
 from nai.seeds import Chance, Seeds, generator
-from nai.stack import ALIGNED, chosen, each, flat, stackable, stacked, views
+from nai.stack import ALIGNED, Rule, chosen, each, flat, stackable, stacked, views
 from nai.tasks import Batch, Rows, Samples, gather
 from nai.training import Training
 
@@ -27,6 +27,7 @@ class World(NamedTuple):
     test: tuple[Tensor, ...]
     heads: Tensor  # [tasks, outputs] bool: the outputs of each task's classes
     scenario: str
+    digest: str = ""  # of all that decides results beside method, training, order and seeds; names states
 
     @property
     def device(self) -> torch.device:
@@ -78,19 +79,21 @@ def learn(
     lessons: Sequence[Lesson],
     tasks: Sequence[int],
     world: World,
-    method: Method,
+    method: Method | Sequence[Method],
     *,
     training: Training,
     seeds: Sequence[Seeds],
 ) -> list[Lesson]:
     """Lessons, each one task further; every lesson's bits are those it would get alone.
 
-    lessons: of one shape, each with its own history, next task and seeds.
+    lessons: of one shape, each with its own history, next task and seeds. method: one for all, or one a
+    lesson, which differ in late hyperparameters alone (else ValueError).
     """
-    together = [Pupil(*p) for p in zip(lessons, tasks, seeds, strict=True)]
+    methods = [method] * len(lessons) if isinstance(method, Method) else method
+    together = [Pupil(*p) for p in zip(lessons, tasks, seeds, methods, strict=True)]
     if stackable(world.net, world.device):
-        return _Class(together, world, method, training, many=True).taught()
-    return [_Class([p], world, method, training, many=False).taught()[0] for p in together]
+        return _Class(together, world, training, many=True).taught()
+    return [_Class([p], world, training, many=False).taught()[0] for p in together]
 
 
 class Pupil(NamedTuple):
@@ -99,6 +102,7 @@ class Pupil(NamedTuple):
     lesson: Lesson
     task: int
     seeds: Seeds
+    method: Method
 
     @property
     def depth(self) -> int:
@@ -124,10 +128,10 @@ class _Class:
     many: values carry a leading axis, one place a lesson; else there is one lesson and no such axis.
     """
 
-    def __init__(
-        self, pupils: Sequence[Pupil], world: World, method: Method, training: Training, *, many: bool
-    ) -> None:
-        self.pupils, self.world, self.method, self.training, self.many = pupils, world, method, training, many
+    def __init__(self, pupils: Sequence[Pupil], world: World, training: Training, *, many: bool) -> None:
+        self.pupils, self.world, self.training, self.many = pupils, world, training, many
+        self.rule = Rule.of([p.method for p in pupils], world.device)
+        self.method = method = self.rule.method
         first = pupils[0].lesson
         shapes = {k: v.shape for k, v in first.params.items()}
         buffer, twin = (flat(shapes, len(pupils), world.device) for _ in range(2))
@@ -191,14 +195,14 @@ class _Class:
         raw = self._gradients(batch, context)
         ready = raw
         if overrides(self.method, "adjust"):
-            ready = self._mapped("adjust", context)(raw, self.params, self.memory)
+            ready = self._each("adjust", context)(raw, self.params, self.memory)
         torch._foreach_copy_(list(self.slots.values()), [ready[k] for k in self.slots])
         if not overrides(self.method, "after_step"):
             self.optimizer.step(live)
             return
         before = {k: v.clone() for k, v in self.params.items()}
         self.optimizer.step(live)
-        params, memory = self._mapped("after_step", context)(before, raw, self.params, self.memory)
+        params, memory = self._each("after_step", context)(before, raw, self.params, self.memory)
         if not all(live):
             mask = torch.tensor(live, device=self.world.device)
             params, memory = chosen(mask, params, self.params), chosen(mask, memory, self.memory)
@@ -206,27 +210,33 @@ class _Class:
         self.memory = memory
 
     def _gradients(self, batch: Batch, context: Context) -> Params:
+        if self.training.precision == "float32":
+            return self._slopes(batch, context)
+        # weights are cast once a step anyway, and a cache does not reach through vmap
+        with torch.autocast(self.world.device.type, torch.bfloat16, cache_enabled=False):
+            return self._slopes(batch, context)
+
+    def _slopes(self, batch: Batch, context: Context) -> Params:
         net, method = self.world.net, self.method
         if overrides(method, "gradients"):
-            found: Params = each(partial(method.gradients, net), context, self.many)(
-                self.params, batch, self.memory
-            )
+            found: Params = self._each("gradients", context, net)(self.params, batch, self.memory)
             return found
         if net.dense and not overrides(method, "loss"):
             slope = partial(cross_entropy_slope, batch=batch, context=context)
             return net.gradients(self.params, batch.inputs, context.noise, slope)
         # one ordinary backward pass of the summed losses: the bits of vmap(grad), in less time
-        losses = each(partial(method.loss, net), context, self.many)(self.leaves, batch, self.memory)
+        losses = self._each("loss", context, net)(self.leaves, batch, self.memory)
         grads = torch.autograd.grad(losses.sum(), list(self.leaves.values()), materialize_grads=True)
         return dict(zip(self.leaves, grads, strict=True))
 
-    def _mapped(self, name: str, context: Context) -> Callable[..., Any]:
-        """A hook without a net, for the whole stack."""
-        return each(getattr(self.method, name), context, self.many and name not in self.method.elementwise)
+    def _each(self, name: str, context: Context, *first: Network) -> Callable[..., Any]:
+        """A hook for the whole stack, its first argument given where that is the network."""
+        many = self.many and name not in self.method.elementwise
+        return each(lambda method, *args: getattr(method, name)(*first, *args), self.rule, context, many)
 
     def _hook(self, name: str, *rows: Rows) -> None:
         if overrides(self.method, name):
-            hook = each(partial(getattr(self.method, name), self.world.net), self.context, self.many)
+            hook = self._each(name, self.context, self.world.net)
             params, self.memory = hook(self.params, *rows, self.memory)
             self._put(params)
 

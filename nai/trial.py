@@ -168,8 +168,21 @@ def settings(trial: Trial, digest: str) -> dict[str, Any]:
         "benchmark": place | {"digest": digest},
         "model": _defaults(trial.model.name) | trial.model.settings(),
         "method": {"name": name, **dataclasses.asdict(trial.method)},  # type: ignore[call-overload]
-        "training": dataclasses.asdict(trial.training),
+        "training": _training(trial.training),
     }
+
+
+def _training(training: Training) -> dict[str, Any]:
+    """Its fields; precision only where it is not the default, so that records from before it are found."""
+    fields = dataclasses.asdict(training)
+    return {k: v for k, v in fields.items() if (k, v) != ("precision", Training.precision)}
+
+
+def _revision(model: str) -> dict[str, int]:
+    """The network's own count of changes of results, where there was one."""
+    made = attribute(model) if ":" in model else MODELS.get(model)
+    number = getattr(made, "revision", 0)
+    return {"revision": number} if number else {}
 
 
 def _defaults(model: str) -> dict[str, Any]:
@@ -184,13 +197,14 @@ def canonical(value: object) -> str:
 
 
 def fingerprint(trial: Trial, digest: str) -> str:
-    """SHA-256 of benchmark content, settings, order, seeds and NUMERICS.
+    """SHA-256 of benchmark content, settings, order, seeds, NUMERICS and the network's own revision.
 
     Not of the seed that drew the order, nor of the release, nor of names and places of data.
     """
     known = settings(trial, digest)
     decides = {
         "numerics": NUMERICS,
+        **_revision(trial.model.name),
         "benchmark": digest,
         **{k: known[k] for k in ("model", "method", "training")},
         "order": list(trial.order),

@@ -85,7 +85,7 @@ class Mlp(Network):
                 x = ACTIVATIONS[self.activation](x)
                 said.append(x)
                 x = dropped(x, f"dropout.{i}", noise or {})
-        return Trace(x, tuple(read), tuple(said))
+        return Trace(x.float(), tuple(read), tuple(said))
 
     def gradients(
         self, params: Params, inputs: Tensor, noise: Mapping[str, Tensor], slope: Callable[[Tensor], Tensor]
@@ -94,7 +94,8 @@ class Mlp(Network):
         below, found = slope(trace.logits), {}
         for i in reversed(range(len(trace.inputs))):
             weight, bias = (*self.hidden, self.head)[i].parameters
-            found[weight], found[bias] = below.mT @ trace.inputs[i], below.sum(-2)
+            found[weight] = (below.mT @ trace.inputs[i]).float()
+            found[bias] = below.float().sum(-2)
             if i:
                 below = dropped(below @ params[weight], f"dropout.{i - 1}", noise)
                 below = SLOPES[self.activation](below, trace.units[i - 1])

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ class Layer(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """What one forward pass leaves behind."""
+    """What one forward pass leaves behind; under autocast the logits alone are float32."""
 
     logits: Tensor  # [batch, outputs]
     inputs: tuple[Tensor, ...]  # what each weighted layer reads, head last
@@ -40,6 +40,9 @@ class Network(nn.Module, ABC):
     head: Layer
     dense = False
     """Linear layers only: per-sample algebra is exact, `trace` takes whole stacks, `gradients` is by hand."""
+
+    revision: ClassVar[int] = 0
+    """Raised by hand when a change of this network's code changes its results; part of the fingerprint."""
 
     @abstractmethod
     def forward(

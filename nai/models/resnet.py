@@ -70,7 +70,7 @@ class ResNet18(Network):
             inner, x = block(x)
             said += [inner, x]
         x = x.mean((-2, -1))
-        return Trace(self.out(x), (inputs, x), tuple(said))
+        return Trace(self.out(x).float(), (inputs, x), tuple(said))
 
 
 def _owned(net: nn.Module, name: str, modules: Sequence[str], units: int) -> Layer:
