@@ -107,6 +107,7 @@ def test_a_matrix_that_does_not_fit_is_refused(matrix, order, message):
         metrics.average_accuracy(matrix, order)
 
 
+ONE_AN_ORDER = ("mean", "worst", "cvar", "mean_minus_std")  # aggregates of nothing but one number an order
 VALUES = [0.5, 0.9, 0.7, 0.6, 0.8]  # mean .7; squared deviations .04 .04 0 .01 .01, so variance .1 / 4
 
 
@@ -126,7 +127,7 @@ def test_aggregates_of_forgetting_by_hand():
     assert metrics.mean_minus_std(VALUES, -1, weight=2.0) == pytest.approx(0.7 + 2 * math.sqrt(0.025))
 
 
-@pytest.mark.parametrize("name", metrics.AGGREGATES)
+@pytest.mark.parametrize("name", ONE_AN_ORDER)
 def test_turning_the_metric_round_turns_the_aggregate_round(name):
     # Accuracy up and error down are one thing: aggregate(-v, -1) == -aggregate(v, +1).
     aggregate = metrics.AGGREGATES[name]
@@ -152,7 +153,7 @@ def test_a_share_outside_is_refused(share):
         metrics.cvar(VALUES, +1, share=share)
 
 
-@pytest.mark.parametrize("name", metrics.AGGREGATES)
+@pytest.mark.parametrize("name", ONE_AN_ORDER)
 @pytest.mark.parametrize(
     ("values", "direction", "message"),
     [
@@ -166,13 +167,13 @@ def test_aggregates_refuse_what_they_cannot_read(name, values, direction, messag
         metrics.AGGREGATES[name](values, direction)
 
 
-@pytest.mark.parametrize("name", metrics.AGGREGATES)
+@pytest.mark.parametrize("name", ONE_AN_ORDER)
 @pytest.mark.parametrize("direction", [-1, +1])
 def test_a_missing_order_is_never_passed_over(name, direction):
     assert math.isnan(metrics.AGGREGATES[name]([0.1, math.nan, 0.9], direction))
 
 
-@pytest.mark.parametrize("name", metrics.AGGREGATES)
+@pytest.mark.parametrize("name", ONE_AN_ORDER)
 def test_the_direction_cannot_be_left_out(name):
     with pytest.raises(TypeError, match="direction"):
         metrics.AGGREGATES[name](VALUES)
@@ -212,10 +213,75 @@ def test_the_worst_order_has_least_accuracy_and_most_forgetting():
 def test_objectives_with_unknown_names_are_refused():
     with pytest.raises(ValueError, match="metric 'accuracy' is unknown: choose from average_accuracy, "):
         metrics.objective("accuracy", "mean", MATRICES, ORDERS)
-    with pytest.raises(
-        ValueError, match="aggregate 'std' is unknown: choose from mean, worst, cvar, mean_minus_std"
-    ):
-        metrics.objective("forgetting", "std", MATRICES, ORDERS)
+    with pytest.raises(ValueError, match="aggregate 'best' is unknown: choose from mean, worst, cvar, "):
+        metrics.objective("forgetting", "best", MATRICES, ORDERS)
+
+
+def test_objectives_of_spread_by_hand():
+    # ACC by order .75 and .65, final accuracy by task .7, .8 and .9, .4: OPD .2 and .4.
+    spread = {
+        name: metrics.objective("average_accuracy", name, MATRICES, ORDERS)
+        for name in ("std", "aopd", "mopd")
+    }
+    assert spread == {
+        "std": pytest.approx(0.1 / math.sqrt(2)),
+        "aopd": pytest.approx(0.3),
+        "mopd": pytest.approx(0.4),
+    }
+    held = metrics.objective("average_accuracy", "mean_minus_aopd", MATRICES, ORDERS, weight=0.5)
+    assert held == pytest.approx(0.7 - 0.15)
+    fallen = metrics.objective("forgetting", "mean_minus_aopd", MATRICES, ORDERS, weight=0.5)
+    assert fallen == pytest.approx(0.3 + 0.15)  # up is worse
+
+
+def test_directions_of_objectives():
+    for name in metrics.AGGREGATES:
+        small = name in ("std", "aopd", "mopd")
+        assert metrics.direction("average_accuracy", name) == (-1 if small else 1)
+        assert metrics.direction("forgetting", name) == -1
+
+
+@pytest.mark.parametrize("name", ["std", "aopd", "mopd", "mean_minus_std", "mean_minus_aopd"])
+def test_one_order_is_no_objective_of_spread(name):
+    with pytest.raises(ValueError, match=f"{name} of 1 order has no deviation"):
+        metrics.objective("average_accuracy", name, MATRICES[:1], ORDERS[:1])
+
+
+# The first two of three tasks, in two orders: task 2, then 0; task 1, then 2.
+EARLY = ((2, 0), (1, 2))
+EARLY_MATRICES = np.array(
+    [
+        [[[0.5, 0.1, 0.5], [0.5, 0.1, 0.9], [0.8, 0.1, 0.6]]],
+        [[[0.5, 0.5, 0.5], [0.3, 0.8, 0.5], [0.3, 0.6, 1.0]]],
+    ]
+)
+
+
+def test_orders_that_end_early_are_judged_on_their_own_tasks():
+    assert metrics.average_accuracy(EARLY_MATRICES[0, 0], EARLY[0]) == pytest.approx(0.7)
+    assert metrics.by_order("average_accuracy", EARLY_MATRICES, EARLY) == pytest.approx([0.7, 0.8])
+    assert metrics.by_order("forgetting", EARLY_MATRICES, EARLY) == pytest.approx([0.3, 0.2])
+    # Task 2 alone is in both orders: .6 and 1.
+    assert metrics.objective("average_accuracy", "mopd", EARLY_MATRICES, EARLY) == pytest.approx(0.4)
+    assert metrics.objective("average_accuracy", "aopd", EARLY_MATRICES, EARLY) == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("order", [(0, 0), (0, 3)])
+def test_an_early_end_names_different_tasks(order):
+    with pytest.raises(ValueError, match=r"does not name 2 different tasks of 0..2"):
+        metrics.average_accuracy(EARLY_MATRICES[0, 0], order)
+
+
+def test_many_runs_at_once_give_the_bits_of_each_alone():
+    rng = np.random.default_rng(0)
+    orders = [tuple(rng.permutation(5).tolist()) for _ in range(7)]
+    runs = rng.random((7, 3, 6, 5))
+    for name, metric in metrics.METRICS.items():
+        together = metric.stacked(metrics.arrived(runs, orders))
+        alone = [[metric(run, order) for run in line] for line, order in zip(runs, orders, strict=True)]
+        assert together.tolist() == alone, name
+        first = metrics.by_order(name, runs[:3], orders[:3])
+        assert first.tolist() == metrics.by_order(name, runs, orders)[:3].tolist()
 
 
 def test_order_spread_by_hand():
