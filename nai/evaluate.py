@@ -1,7 +1,6 @@
 """Accuracy of lessons on every task's validation and test data."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 from nai.learn import Lesson, World
 from nai.methods.base import Context, Memory, Method, mask_of, overrides
 from nai.models import Network, Params
-from nai.stack import each, stackable, stacked
+from nai.stack import Rule, each, stackable, stacked
 from nai.tasks import Batch, Rows, gather
 
 CHUNK = 2048
@@ -24,18 +23,23 @@ class Accuracy(NamedTuple):
     test: Tensor
 
 
-def evaluate(lessons: Sequence[Lesson], world: World, method: Method) -> list[Accuracy]:
-    """Accuracy of each lesson on every task, met or not; it draws nothing and changes nothing."""
+def evaluate(lessons: Sequence[Lesson], world: World, method: Method | Sequence[Method]) -> list[Accuracy]:
+    """Accuracy of each lesson on every task, met or not; it draws nothing and changes nothing.
+
+    method: one for all, or one a lesson, as in `learn`.
+    """
+    methods = [method] * len(lessons) if isinstance(method, Method) else method
     if not stackable(world.net, world.device) and len(lessons) > 1:
-        return [evaluate([x], world, method)[0] for x in lessons]
+        return [evaluate([x], world, m)[0] for x, m in zip(lessons, methods, strict=True)]
+    rule = Rule.of(methods, world.device)
     # [2, lessons, tasks]
-    hits = torch.stack([_hits(lessons, world, method, t) for t in range(len(world.test))], 2)
+    hits = torch.stack([_hits(lessons, world, rule, t) for t in range(len(world.test))], 2)
     totals = torch.tensor([[len(v) for v in part] for part in (world.valid, world.test)])
     shares = hits.cpu() / totals[:, None]
     return [Accuracy(shares[0, i], shares[1, i]) for i in range(len(lessons))]
 
 
-def _hits(lessons: Sequence[Lesson], world: World, method: Method, task: int) -> Tensor:
+def _hits(lessons: Sequence[Lesson], world: World, rule: Rule, task: int) -> Tensor:
     """Right answers on one task's validation and test samples, [2, lessons]."""
     many = stackable(world.net, world.device)
     params, memory = (
@@ -44,8 +48,8 @@ def _hits(lessons: Sequence[Lesson], world: World, method: Method, task: int) ->
     )
     context = _asking(lessons, world, task, many)
     # a dense net's own prediction takes whole stacks
-    mapped = many and (overrides(method, "predict") or not world.net.dense)
-    right = each(partial(_right, world.net, method), context, mapped)
+    mapped = many and (overrides(rule.method, "predict") or not world.net.dense)
+    right = each(lambda method, *args: _right(world.net, method, *args), rule, context, mapped)
     valid, test = world.valid[task], world.test[task]
     both = torch.cat([valid, test])
     both = torch.nn.functional.pad(both, (0, -len(both) % 32))

@@ -5,14 +5,15 @@ buffer whose rows are padded to 16 numbers, so that fused Adam's vector code mee
 `vmap`, a lone lesson's too; networks for which that does not pay run plain and alone, always.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.func import vmap
 
-from nai.methods.base import STACKED, Context
+from nai.methods.base import STACKED, Context, Method, described
 from nai.models import Network, Params
 
 Shapes = dict[str, torch.Size]
@@ -81,17 +82,54 @@ def chosen(mask: Tensor, new: Params, old: Params) -> Params:
     return {k: torch.where(mask.view(-1, *[1] * (v.ndim - 1)), v, old[k]) for k, v in new.items()}
 
 
-def each(function: Callable[..., Any], context: Context, many: bool) -> Callable[..., Any]:
-    """A hook of one lesson as a function of a stack: its last argument, the context, is filled in.
+class Rule(NamedTuple):
+    """The method of a stack, whose lessons may differ in late hyperparameters."""
 
-    many: map over the leading axis; else there is one lesson without that axis.
+    method: Method
+    late: dict[str, Tensor]  # of those that do differ: a float32 number a lesson, [replicas]
+
+    @classmethod
+    def of(cls, methods: Sequence[Method], device: torch.device) -> "Rule":
+        """One method a lesson; ValueError if they differ in more than late hyperparameters."""
+        first = methods[0]
+        others = [m for m in methods if m is not first]
+        for other in others:
+            if described(other, first.late) != described(first, first.late):
+                late = ", ".join(sorted(first.late)) or "nothing"
+                raise ValueError(f"methods of one stack may differ in {late} alone, got {first} and {other}")
+        values = {k: [getattr(m, k) for m in methods] for k in sorted(first.late)} if others else {}
+        return cls(
+            first, {k: torch.tensor(v, device=device).float() for k, v in values.items() if len(set(v)) > 1}
+        )
+
+    @property
+    def whole(self) -> Method:
+        """The method as hooks for whole stacks see it."""
+        return varied(self.method, self.late)
+
+
+def varied(method: Method, late: Mapping[str, Tensor]) -> Method:
+    """A copy with tensors in place of some hyperparameters, which were checked as numbers."""
+    if not late:
+        return method
+    new = copy.copy(method)
+    for name, value in late.items():
+        object.__setattr__(new, name, value)  # the dataclass is frozen
+    return new
+
+
+def each(function: Callable[..., Any], rule: Rule, context: Context, many: bool) -> Callable[..., Any]:
+    """A hook of one lesson as a function of a stack: its first and last argument, method and context, are set.
+
+    many: map over the leading axis; else the hook takes the stack as it is, or there is no such axis.
     What the stack shares is closed over: vmap flattens every argument in Python.
     """
     if not many:
-        return lambda *args: function(*args, context)
+        method = rule.whole
+        return lambda *args: function(method, *args, context)
     own = {name: getattr(context, name) for name in STACKED}
 
-    def one(mine: dict[str, Any], *args: Any) -> Any:
-        return function(*args, context._replace(**mine))
+    def one(mine: dict[str, Any], late: dict[str, Tensor], *args: Any) -> Any:
+        return function(varied(rule.method, late), *args, context._replace(**mine))
 
-    return lambda *args: vmap(one)(own, *args)
+    return lambda *args: vmap(one)(own, rule.late, *args)

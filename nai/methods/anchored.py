@@ -36,13 +36,17 @@ def shaped(importance: Tensor, value: Tensor) -> Tensor:
     return importance.view(*importance.shape, *[1] * (value.ndim - importance.ndim))
 
 
-def pull(grads: Params, params: Params, memory: Memory, strength: float) -> Params:
-    """Gradients plus that of the penalty: strength x importance x (theta - anchor)."""
+def pull(grads: Params, params: Params, memory: Memory, strength: float | Tensor) -> Params:
+    """Gradients plus that of the penalty: strength x importance x (theta - anchor).
+
+    strength: a number, or one a lesson of a stack, [replicas].
+    """
     out = dict(grads)
     for name, anchor in below("anchor", memory).items():
         importance = shaped(memory[f"importance.{name}"], anchor)
         # three roundings, never a fused one: a fused multiply-add rounds otherwise in vector and scalar code
-        out[name] = (params[name] - anchor).mul_(strength * importance).add_(grads[name])
+        weight = importance * (shaped(strength, importance) if isinstance(strength, Tensor) else strength)
+        out[name] = (params[name] - anchor).mul_(weight).add_(grads[name])
     return out
 
 
@@ -89,7 +93,15 @@ def mean_importance(memory: Memory) -> Tensor:
 
 def effective_strength(method: Method, memory: Memory) -> float | None:
     """Strength x mean importance: what the penalty weighs, whatever the scale of the importances."""
+    return weighed(method, guarded(memory))
+
+
+def guarded(memory: Memory) -> float | None:
+    """Mean importance of what is guarded, None where nothing is."""
+    return mean_importance(memory).item() if any(k.startswith("importance.") for k in memory) else None
+
+
+def weighed(method: Method, importance: float | None) -> float | None:
+    """Mean importance times the method's strength, None without either."""
     strength = getattr(method, "strength", None)
-    if strength is None or not any(k.startswith("importance.") for k in memory):
-        return None
-    return float(strength) * mean_importance(memory).item()
+    return None if strength is None or importance is None else float(strength) * importance

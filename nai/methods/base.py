@@ -1,8 +1,9 @@
 """What a continual-learning method may decide: a frozen dataclass of hyperparameters with pure hooks."""
 
+import dataclasses
 from abc import ABC
-from collections.abc import Mapping, Sequence
-from typing import ClassVar, NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -49,6 +50,15 @@ class Method(ABC):  # noqa: B024  (every hook has a default: finetuning)
 
     elementwise: ClassVar[frozenset[str]] = frozenset()
     """Hooks (of adjust, after_step) that treat each number alone: they take whole stacks, to save time."""
+
+    late: ClassVar[frozenset[str]] = frozenset()
+    """Hyperparameters (numbers) that act only once a task has been learnt, such as a penalty's strength.
+
+    Until the end of the first task, memory included, nothing may depend on them: so that task is learnt once
+    for all their values. Lessons of one stack may differ in them: hooks then find a tensor in place of the
+    number, [] as they see one lesson, [replicas] in the hooks of `elementwise`; draws, `pool`, `node` and
+    `start` must not read them.
+    """
 
     acts_with: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = {}
     """Hyperparameters that are read only with some values of another: name to that other and these values."""
@@ -124,6 +134,17 @@ def overrides(method: Method, hook: str) -> bool:
     return getattr(type(method), hook) is not getattr(Method, hook)
 
 
+def described(method: Method, without: Collection[str] = ()) -> str:
+    """The method as text, some hyperparameters left out: equal methods have equal texts."""
+    kind = type(method)
+    fields: tuple[dataclasses.Field[Any], ...] = (
+        dataclasses.fields(method) if dataclasses.is_dataclass(method) else ()
+    )
+    named = [(f.name, getattr(method, f.name)) for f in fields if f.name not in without]
+    whole = [(k, int(v) if isinstance(v, float) and v.is_integer() else v) for k, v in named]
+    return f"{kind.__module__}:{kind.__qualname__}{whole}"
+
+
 def mask_of(batch: Batch, context: Context) -> Tensor:
     """Outputs in use for each sample, [..., batch, outputs] bool: its own task's head."""
     index = batch.tasks[..., None].expand(*batch.tasks.shape, context.heads.shape[-1])
@@ -153,7 +174,7 @@ def cross_entropy_slope(logits: Tensor, batch: Batch, context: Context) -> Tenso
 def positive(**values: float) -> None:
     """Checks hyperparameters that must not be negative."""
     for name, value in values.items():
-        if not 0 <= value < float("inf"):
+        if not 0 <= value <= torch.finfo(torch.float32).max:
             raise ValueError(f"{name} {value} must be a finite number of at least 0")
 
 

@@ -24,6 +24,8 @@ class Mas(Method):
 
     strength: float = 2.0
 
+    # without importance, as in the first task, strength x 0 is 0; and what is remembered does not ask for it
+    late: ClassVar[frozenset[str]] = frozenset({"strength"})
     elementwise: ClassVar[frozenset[str]] = frozenset({"adjust"})
 
     def __post_init__(self) -> None:

@@ -61,6 +61,8 @@ class Nai(Method):
     importance_source: str = "activation"
     match_scale: bool = True
 
+    # without importance, as in the first task, strength x 0 is 0; and what is remembered does not ask for it
+    late: ClassVar[frozenset[str]] = frozenset({"strength"})
     elementwise: ClassVar[frozenset[str]] = frozenset({"adjust"})
     acts_with: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = {
         "eta": ("accumulation", ("decayed",)),

@@ -25,6 +25,8 @@ class Si(Method):
     strength: float = 20.0
     damping: float = 0.1
 
+    # without importance, as in the first task, strength x 0 is 0; and what is remembered does not ask for it
+    late: ClassVar[frozenset[str]] = frozenset({"strength"})
     elementwise: ClassVar[frozenset[str]] = frozenset({"adjust", "after_step"})
 
     def __post_init__(self) -> None:
