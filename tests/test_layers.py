@@ -18,7 +18,7 @@ FILES = sorted(
 # A heavy package is imported by its keeper alone (`*` also crosses folders).
 KEEPERS = {
     "ray": ("sweep/run.py",),
-    "optuna": ("sweep/search.py",),
+    "optuna": ("sweep/search/study.py",),
     "mlflow": ("sweep/tracking.py",),
     "pyarrow": ("sweep/record*.py",),
     "torchvision": ("nai/datasets.py",),
@@ -35,7 +35,9 @@ NO_TORCH = (
     "nai/orders.py",
     "nai/metrics*.py",
     "sweep/space*.py",
-    "sweep/search.py",
+    "sweep/search*.py",
+    "sweep/stopping.py",
+    "sweep/asked.py",
     "sweep/analysis*.py",
     "sweep/report*.py",
     "sweep/record*.py",
