@@ -18,7 +18,7 @@ FILES = sorted(
 # A heavy package is imported by its keeper alone (`*` also crosses folders).
 KEEPERS = {
     "ray": ("sweep/run.py",),
-    "optuna": ("sweep/search/study.py",),
+    "optuna": ("sweep/search/study.py", "sweep/search_orders.py"),
     "mlflow": ("sweep/tracking.py",),
     "pyarrow": ("sweep/record*.py",),
     "torchvision": ("nai/datasets.py",),
@@ -36,6 +36,7 @@ NO_TORCH = (
     "nai/metrics*.py",
     "sweep/space*.py",
     "sweep/search*.py",
+    "sweep/worst*.py",
     "sweep/stopping.py",
     "sweep/asked.py",
     "sweep/analysis*.py",
