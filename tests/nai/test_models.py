@@ -4,10 +4,13 @@ import torch.nn.functional as F
 from torch import nn
 from worlds import blobs, world
 
-from nai.learn import begin
-from nai.methods import Finetune
+from nai.evaluate import evaluate
+from nai.learn import begin, learn
+from nai.methods import Ewc, Finetune, Nai
 from nai.models import MODELS, ConvNet, Mlp, ResNet18, keep_mask
+from nai.models.conv import channels_last
 from nai.seeds import Seeds, generator
+from nai.training import Training
 
 NETS = {
     "mlp": lambda **o: Mlp((1, 8, 8), 6, widths=(10, 7), **o),
@@ -171,3 +174,44 @@ def test_a_net_holds_no_numbers_itself():
             else NETS[name]()
         )
         assert all(p.is_meta for p in net.parameters())
+
+
+@pytest.mark.parametrize("under_vmap", [False, True])
+def test_a_conv_net_reads_the_same_images_channels_last(under_vmap):
+    x = images("conv")
+    found = torch.func.vmap(channels_last)(x[None])[0] if under_vmap else channels_last(x)
+    assert torch.equal(found, x)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert not x.is_contiguous(memory_format=torch.channels_last)
+
+
+def away(ones, others):
+    """Distance between the weights of two lists of lessons."""
+    pairs = zip(ones, others, strict=True)
+    return sum((a.params[k] - v).square().sum() for a, b in pairs for k, v in b.params.items()).sqrt()
+
+
+@pytest.mark.parametrize("name", ["conv", "resnet18"])
+@pytest.mark.parametrize("method", [Finetune(), Nai(strength=0.3), Ewc()], ids=["finetune", "nai", "ewc"])
+def test_images_learn_in_stacks_what_they_learn_alone_to_rounding(name, method, monkeypatch):
+    """What a GPU does always, on this CPU: a stack moves weights no further than rounding does."""
+    options = {"widths": [4, 8], "dense_units": 8} if name == "conv" else {"width": 4, "groups": 2}
+    where = world(blobs((40, 33), features=FEATURES[name]), name, **options)
+    seeds = [Seeds(n, n) for n in range(3)]
+    start = [begin(where, method, s) for s in seeds]
+
+    def taught(many, precision):
+        for room in ("learn", "evaluate"):
+            monkeypatch.setattr(f"nai.{room}.stackable", lambda net, device: many)
+        lessons, training = start, Training(epochs=1, precision=precision)
+        for tasks in ([0, 1, 0], [1, 0, 1]):
+            lessons = learn(lessons, tasks, where, method, training=training, seeds=seeds)
+        return lessons, torch.stack([marks.test for marks in evaluate(lessons, where, method)])
+
+    alone, marks = taught(False, "float32")
+    stacked, others = taught(True, "float32")
+    assert away(stacked, alone) < 1e-3 * away(start, alone)
+    assert (others - marks).abs().max() < 0.13  # two of a task's sixteen
+    low, _ = taught(False, "bfloat16")
+    low_stacked, _ = taught(True, "bfloat16")
+    assert 0 < away(low_stacked, low) < 1.5 * away(low, alone)
