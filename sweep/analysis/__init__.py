@@ -1,18 +1,25 @@
 """From record rows to tables and a verdict: pure functions that know numpy and nothing that trains."""
 
-from sweep.analysis.arms import Arm, Crossing, Order, Row, Seed, arms, crossing
-from sweep.analysis.intervals import crossed_half_width
-from sweep.analysis.ranking import Goal, Point, Ranked, ranking, strength_curve
-from sweep.analysis.results import Asked, plain, results, selection, write_json
-from sweep.analysis.tables import ArmSummary, Paired, paired, summarise, summary
+from sweep.analysis.arms import Arm, Crossing, Order, Row, Seed, accuracy, arms, crossing, labels
+from sweep.analysis.asked import Asked, Contest, Hunt
+from sweep.analysis.goals import Goal, aggregate, by_order, fronts
+from sweep.analysis.hunts import Found, hunted
+from sweep.analysis.intervals import Needed, crossed_half_width, needed_orders
+from sweep.analysis.ranking import Point, Ranked, ranking, strength_curve
+from sweep.analysis.results import plain, results, write_json
+from sweep.analysis.tables import ArmSummary, Paired, final_averages, paired, summarise, summary
 from sweep.analysis.verdict import Verdict, verdict
 
 __all__ = [
     "Arm",
     "ArmSummary",
     "Asked",
+    "Contest",
     "Crossing",
+    "Found",
     "Goal",
+    "Hunt",
+    "Needed",
     "Order",
     "Paired",
     "Point",
@@ -20,14 +27,21 @@ __all__ = [
     "Row",
     "Seed",
     "Verdict",
+    "accuracy",
+    "aggregate",
     "arms",
+    "by_order",
     "crossed_half_width",
     "crossing",
+    "final_averages",
+    "fronts",
+    "hunted",
+    "labels",
+    "needed_orders",
     "paired",
     "plain",
     "ranking",
     "results",
-    "selection",
     "strength_curve",
     "summarise",
     "summary",

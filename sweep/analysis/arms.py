@@ -1,7 +1,7 @@
 """From record rows to arms (equal settings) and the crossings of orders and seeds that each arm has run."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -47,13 +47,13 @@ def arms(rows: Iterable[Row]) -> tuple[Arm, ...]:
     for row in sorted(rows, key=lambda row: str(row["fingerprint"])):
         groups[row["suggestion"]].append(row)
     settings = {suggestion: json.loads(group[0]["settings"]) for suggestion, group in groups.items()}
-    labels = _labels(settings)
+    names = labels(settings)
     return tuple(
         Arm(
             suggestion,
             group[0]["method"],
             settings[suggestion],
-            labels[suggestion],
+            names[suggestion],
             {cell(row): row for row in group},
         )
         for suggestion, group in sorted(groups.items())
@@ -67,10 +67,10 @@ def cell(row: Row) -> Cell:
 
 
 def accuracy(row: Row | None, split: str) -> Floats | None:
-    """Accuracy matrix [tasks + 1, tasks] of a row on `split`, "valid" or "test"; None when there is none."""
+    """Accuracy matrix [tasks learnt + 1, tasks] of a row on `split`, "valid" or "test", or None."""
     if row is None or row["error"] is not None or row[split] is None:
         return None
-    matrix = np.asarray([list(line) for line in row[split]], dtype=np.float64)
+    matrix = np.array(row[split], dtype=np.float64)
     return matrix if np.isfinite(matrix).all() else None
 
 
@@ -91,14 +91,15 @@ def shared_crossing(
 ) -> tuple[Crossing, ...]:
     """For each arm the crossing of the orders and seeds that all arms of the group have on record."""
     grids = [_grid(arm, orders, seeds, split) for arm in group]
-    have = np.array([[[found is not None for found in line] for line in grid] for grid in grids], dtype=bool)
-    picked = _largest(have.all(0).reshape(len(orders), len(seeds)))
+    have = np.array([_known(grid) for grid in grids]).reshape(len(grids), len(orders), len(seeds))
+    picked = _largest(np.asarray(have.all(0)))
     kept_orders, kept_seeds = tuple(orders[o] for o in picked[0]), tuple(seeds[s] for s in picked[1])
     crossings = []
     for arm, grid, known in zip(group, grids, have, strict=True):
-        broken = sum(failed(arm.cells.get((order, seed)), split) for order in orders for seed in seeds)
-        matrices = np.array([[grid[o][s] for s in picked[1]] for o in picked[0]], dtype=np.float64)
-        crossings.append(Crossing(kept_orders, kept_seeds, matrices, int((~known).sum()) - broken, broken))
+        lacking = [(orders[o], seeds[s]) for o, s in np.argwhere(~known)]
+        broken = sum(failed(arm.cells.get(cell), split) for cell in lacking)
+        matrices = grid[np.ix_(*picked)] if kept_orders else np.empty((0, 0, 0, 0))
+        crossings.append(Crossing(kept_orders, kept_seeds, matrices, len(lacking) - broken, broken))
     return tuple(crossings)
 
 
@@ -117,8 +118,22 @@ def numeric(values: Iterable[Any]) -> bool:
     return all(type(value) in (int, float) for value in values)
 
 
-def _grid(arm: Arm, orders: Sequence[Order], seeds: Sequence[Seed], split: str) -> list[list[Floats | None]]:
-    return [[accuracy(arm.cells.get((order, seed)), split) for seed in seeds] for order in orders]
+def _grid(arm: Arm, orders: Sequence[Order], seeds: Sequence[Seed], split: str) -> Floats:
+    """Accuracy matrices [orders, seeds, tasks learnt + 1, tasks]; nan where a run has none."""
+    rows = [arm.cells.get((order, seed)) for order in orders for seed in seeds]
+    there = [row is not None and row["error"] is None and row[split] is not None for row in rows]
+    found = [row[split] for row, is_there in zip(rows, there, strict=True) if is_there and row is not None]
+    if not found:
+        return np.full((len(orders), len(seeds), 1, 1), np.nan)
+    matrices = np.array(found, dtype=np.float64)
+    grid = np.full((len(rows), *matrices.shape[1:]), np.nan)
+    grid[there] = matrices
+    return grid.reshape(len(orders), len(seeds), *matrices.shape[1:])
+
+
+def _known(grid: Floats) -> NDArray[np.bool_]:
+    """Which runs [orders, seeds] have a whole matrix."""
+    return np.asarray(np.isfinite(grid).all(axis=(2, 3)))
 
 
 def _largest(have: NDArray[np.bool_]) -> tuple[list[int], list[int]]:
@@ -158,20 +173,23 @@ def _sortable(value: Any) -> tuple[bool, float, str]:
     return not number, float(value) if number else 0.0, json.dumps(value)
 
 
-def _labels(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """A short name for every suggestion: its method and the settings in which arms of that method differ."""
+def labels(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """A short name for every suggestion: its method and the settings in which arms of that method differ.
+
+    settings: by suggestion.
+    """
     families: dict[str, list[str]] = defaultdict(list)
     for suggestion, chosen in settings.items():
         families[chosen["method"]["name"]].append(suggestion)
-    labels = {}
+    named = {}
     for method, members in families.items():
         searched = _varied([settings[member] for member in members])
         names = sorted(searched, key=lambda name: not numeric(searched[name]))  # numbers first, then words
         for member in members:
             flat = _flat(settings[member])
-            labels[member] = " ".join([method, *(_said(name, flat[name]) for name in names if name in flat)])
-    twice = {label for label in labels.values() if list(labels.values()).count(label) > 1}
-    return {key: f"{label} ({key[:4]})" if label in twice else label for key, label in labels.items()}
+            named[member] = " ".join([method, *(_said(name, flat[name]) for name in names if name in flat)])
+    count = Counter(named.values())
+    return {key: f"{label} ({key[:4]})" if count[label] > 1 else label for key, label in named.items()}
 
 
 def _said(name: str, value: Any) -> str:

@@ -4,48 +4,48 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from sweep.analysis.arms import Arm, Order, Row, Seed, arms, failed, varied
-from sweep.analysis.ranking import Goal, Ranked, ranking, strength_curve
-from sweep.analysis.tables import TAIL, ArmSummary, Paired, paired, summarise
-from sweep.analysis.verdict import counted, verdict
+import numpy as np
 
-SCHEMA = 1
+from sweep.analysis.arms import Arm, Row, arms, crossing, failed, varied
+from sweep.analysis.asked import Asked, Contest
+from sweep.analysis.hunts import hunted
+from sweep.analysis.intervals import needed_orders
+from sweep.analysis.ranking import Ranked, ranking, strength_curve
+from sweep.analysis.tables import ArmSummary, Paired, final_averages, paired, summarise
+from sweep.analysis.verdict import verdict
+
+SCHEMA = 2
+Arms = Mapping[str, Arm]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a sweep was asked to run: `expected` is the number of runs.
+class Judged:
+    """A contest with its ranking."""
 
-    `suggestions` are those of the search, by default all but the `baselines` (a baseline may be one too).
-    """
+    contest: Contest
+    ranked: tuple[Ranked, ...]
 
-    sweep: str
-    search_orders: Sequence[Order]
-    search_seeds: Sequence[Seed]
-    report_orders: Sequence[Order]
-    report_seeds: Sequence[Seed]
-    expected: int
-    suggestions: Sequence[str] | None = None
-    baselines: Sequence[str] = ()
-    top: int = 1
-    goal: Goal = field(default_factory=Goal)
+    @property
+    def best(self) -> Ranked | None:
+        """The best suggestion with all its search orders on record."""
+        return next((one for one in self.ranked if one.values is not None), None)
 
 
 def results(rows: Iterable[Row], asked: Asked) -> dict[str, Any]:
-    """Best suggestion, tables and verdict as plain JSON values: equal records give equal results.
+    """Best suggestions, tables and verdict as plain JSON values: equal records give equal results.
 
     So there are no times in it; a number that does not exist is null.
     """
     known = sorted(rows, key=lambda row: str(row["fingerprint"]))
-    group = arms(known)
-    tried = _search_rows(known, asked)
-    searched = ranking(tried, asked.search_orders, asked.search_seeds, asked.goal)
-    leaders = [one.suggestion for one in searched if one.value is not None][: asked.top]
-    table = _table(group, dict.fromkeys((*leaders, *asked.baselines)), asked)
-    pairs = _pairs(known, leaders, asked)
+    group = {arm.suggestion: arm for arm in arms(known)}
+    judged = [_judged(contest, group, asked) for contest in asked.contests]
+    best = _best(judged, asked)
+    table = _table(judged, best, group, asked)
+    first = table[0]["suggestion"] if table and table[0]["role"] == "best" else None
+    pairs = _pairs([line["suggestion"] for line in table if line["role"] == "best"], group, asked)
     broken = sum(failed(row, "test") for row in known)
     found: dict[str, Any] = plain(
         {
@@ -55,34 +55,30 @@ def results(rows: Iterable[Row], asked: Asked) -> dict[str, Any]:
             "done": len(known) - broken,
             "failed": broken,
             "expected": asked.expected,
-            "selection": selection(asked),
-            "best": _best(searched),
-            **(_unreported(searched, asked) or _verdict(leaders, table, pairs, asked)),
-            "table": [
-                {**vars(one), "role": "best" if one.suggestion in leaders else "baseline"} for one in table
-            ],
+            "selection": asked.selection,
+            "tuning": asked.tuning,
+            "goals": [{"words": goal.words, "direction": goal.direction} for goal in asked.goals],
+            "best": None if best is None else {**vars(best), "value": best.value},
+            **(_unjudged(best, first, asked) or _verdict(first, table, pairs, asked)),
+            "table": table,
             "paired": pairs,
-            "search": searched,
-            "searched": varied(arms(tried)),
-            "curve": strength_curve(tried, asked.search_orders, asked.search_seeds),
-            "orders": {"search": asked.search_orders, "report": asked.report_orders},
-            "seeds": {"search": asked.search_seeds, "report": asked.report_seeds},
+            "contests": [_counted(one) for one in judged],
+            "search": [{**vars(one), "value": one.value} for each in judged for one in each.ranked],
+            "searched": {one.contest.method: varied(_members(one.contest, group)) for one in judged},
+            "curve": [
+                point for one in judged for point in strength_curve(one.ranked, _members(one.contest, group))
+            ],
+            "rungs": asked.rungs,
+            "saved": _saved(asked),
+            "until": _until(asked, table, group),
+            "hunts": [
+                hunted(hunt, group[hunt.suggestion]) for hunt in asked.hunts if hunt.suggestion in group
+            ],
+            "orders": {"search": asked.search_orders, "confirm": asked.confirm_orders},
+            "seeds": {"search": asked.search_seeds, "confirm": asked.confirm_seeds},
         }
     )
     return found
-
-
-def selection(asked: Asked) -> str:
-    """How the best suggestion is chosen, in words."""
-    goal = asked.goal
-    how = {
-        "mean": "mean",
-        "worst": "worst order",
-        "cvar": f"mean of the worst {100 * goal.options.get('share', TAIL):g} %",
-        "mean_minus_std": f"mean less {goal.options.get('weight', 1.0):g} standard deviations",
-    }[goal.aggregate]
-    metric = "accuracy" if goal.metric == "average_accuracy" else goal.metric.replace("_", " ")
-    return f"validation {metric} over {counted(len(asked.search_orders), 'search order')} ({how})"
 
 
 def write_json(found: Mapping[str, Any]) -> str:
@@ -101,54 +97,130 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _search_rows(rows: Iterable[Row], asked: Asked) -> list[Row]:
-    """Rows of suggestions that the search made: by default those with a run on a search order."""
-    if asked.suggestions is not None:
-        return [row for row in rows if row["suggestion"] in asked.suggestions]
-    wanted = set(asked.search_orders)
-    ours = [row for row in rows if row["suggestion"] not in asked.baselines]
-    made = {row["suggestion"] for row in ours if tuple(row["order"]) in wanted}
-    return [row for row in ours if row["suggestion"] in made]
+# ------------------------------------------------------------------ the search
+def _judged(contest: Contest, group: Arms, asked: Asked) -> Judged:
+    orders, seeds = asked.search_orders, asked.search_seeds
+    members = _members(contest, group)
+    return Judged(contest, ranking(members, orders, seeds, goals=asked.goals, stopped=contest.stopped))
 
 
-def _table(group: Sequence[Arm], wanted: Iterable[str], asked: Asked) -> list[ArmSummary]:
-    by_name = {arm.suggestion: arm for arm in group}
-    found = [by_name[name] for name in wanted if name in by_name]
-    return [summarise(arm, asked.report_orders, asked.report_seeds) for arm in found]
+def _members(contest: Contest, group: Arms) -> list[Arm]:
+    """Arms of a contest that have a run on record, each once, by number."""
+    return [group[name] for name in dict.fromkeys(contest.suggestions) if name in group]
 
 
-def _pairs(rows: Sequence[Row], leaders: Sequence[str], asked: Asked) -> list[Paired]:
-    """The leaders against every baseline, and the other baselines against the first."""
+def _best(judged: Sequence[Judged], asked: Asked) -> Ranked | None:
+    """The best of all contests by the first goal; the earlier contest on a tie."""
+    leaders = [one.best for one in judged if one.best is not None]
+    way = asked.goals[0].direction
+    return max(leaders, key=lambda one: way * (one.value or 0.0), default=None)
+
+
+def _counted(one: Judged) -> dict[str, Any]:
+    """A contest in numbers."""
+    return {
+        "method": one.contest.method,
+        "suggestions": one.contest.suggestions,
+        "ranked": sum(each.values is not None for each in one.ranked),
+        "stopped": one.contest.stopped,
+        "best": one.best.suggestion if one.best else None,
+        "top": one.contest.top,
+    }
+
+
+def _saved(asked: Asked) -> dict[str, Any] | None:
+    """What the rungs saved of the full grid of the search."""
+    if asked.saved is None:
+        return None
+    full, ran = asked.saved
+    return {"full": full, "ran": ran, "share": 1 - ran / full if full else 0.0}
+
+
+# ------------------------------------------------------------------ what is confirmed
+def _table(judged: Sequence[Judged], best: Ranked | None, group: Arms, asked: Asked) -> list[dict[str, Any]]:
+    """Confirmed arms on test data: the best contest's first, then the others', then the baselines."""
+    ahead = sorted(judged, key=lambda one: best is None or best.suggestion not in one.contest.suggestions)
+    roles: dict[str, dict[str, Any]] = {}
+    for one in ahead:
+        for place, name in enumerate(one.contest.top, start=1):
+            tuned = {
+                "role": "best",
+                "place": place,
+                "of": len(one.contest.suggestions),
+                "tuning": asked.tuning,
+            }
+            roles.setdefault(name, {**tuned, "contest": one.contest.method})
+    for name in asked.baselines:
+        roles.setdefault(name, {"role": "baseline", "place": 1, "of": None, "tuning": None, "contest": None})
+    return [
+        {**vars(summarise(group[name], asked.confirm_orders, asked.confirm_seeds)), **role}
+        for name, role in roles.items()
+        if name in group
+    ]
+
+
+def _pairs(leaders: Sequence[str], group: Arms, asked: Asked) -> list[Paired]:
+    """Confirmed arms against every baseline, against the first of all, and baselines against their first."""
     wanted = [(leader, other) for leader in leaders for other in asked.baselines]
+    wanted += [(leader, leaders[0]) for leader in leaders[1:]]
     wanted += [(other, asked.baselines[0]) for other in asked.baselines[1:] if other not in leaders]
-    cells: dict[str, Any] = {"orders": asked.report_orders, "seeds": asked.report_seeds}
-    return [paired(rows, arm, other, **cells) for arm, other in wanted if arm != other]
+    return [
+        paired(group[arm], group[other], asked.confirm_orders, asked.confirm_seeds)
+        if arm in group and other in group
+        else Paired(arm, other, 0, 0)
+        for arm, other in dict.fromkeys(wanted)
+        if arm != other
+    ]
 
 
-def _best(searched: Sequence[Ranked]) -> Ranked | None:
-    return next((one for one in searched if one.value is not None), None)
+def _until(asked: Asked, table: Sequence[Mapping[str, Any]], group: Arms) -> dict[str, Any] | None:
+    """Whether the confirmation is as sure as it was asked to be, and how many orders each arm needs."""
+    if asked.until is None:
+        return None
+    needs = [_needs(asked, group[line["suggestion"]]) for line in table if line["orders"]]
+    met = bool(needs) and all(one["orders"] is not None and one["orders"] <= one["run"] for one in needs)
+    return {"asked": dict(asked.until), "met": met, "arms": needs}
 
 
-def _unreported(searched: Sequence[Ranked], asked: Asked) -> dict[str, Any]:
-    """What there is to say of a search that no report follows; nothing while there is no best suggestion."""
-    best = _best(searched)
-    if asked.report_orders or best is None:
+def _needs(asked: Asked, arm: Arm) -> dict[str, Any]:
+    runs = crossing(arm, asked.confirm_orders, asked.confirm_seeds)
+    line = {"suggestion": arm.suggestion, "label": arm.label, "run": len(runs.orders)}
+    if "half_width" in (asked.until or {}) and min(len(runs.orders), len(runs.seeds)) < 2:
+        return {**line, "orders": None, "half": None}
+    values = final_averages(runs) if runs.orders else np.empty((0, 0))
+    needed = needed_orders(asked.until or {}, values, math.factorial(runs.matrices.shape[-1]))
+    return {**line, **needed._asdict()}
+
+
+def _unjudged(best: Ranked | None, first: str | None, asked: Asked) -> dict[str, Any]:
+    """What there is to say of a search without confirmation; nothing when there is more to say, or less."""
+    if best is None or first is not None:
         return {}
-    said = f"{best.label} leads the search by {selection(asked)}; the space asks for no report on test data."
+    rest = "is confirmed on test data yet" if asked.confirm_orders else "is confirmed on test data"
+    said = f"{best.label} leads the search by {asked.selection}; nothing {rest}."
     return {"verdict": said, "cautions": ()}
 
 
 def _verdict(
-    leaders: Sequence[str], table: Sequence[ArmSummary], pairs: Sequence[Paired], asked: Asked
+    first: str | None, table: Sequence[Mapping[str, Any]], pairs: Sequence[Paired], asked: Asked
 ) -> dict[str, Any]:
-    """Sentence and cautions on the leader of the search."""
-    by_name = {one.suggestion: one for one in table}
-    best = by_name.get(leaders[0]) if leaders else None
-    ours = [
-        pair for pair in pairs if best and pair.suggestion == best.suggestion and pair.baseline in by_name
-    ]
-    baselines = [by_name[pair.baseline] for pair in ours]
+    """Sentence and cautions on the first of all, against the baselines and the best of other methods."""
+    lines = {line["suggestion"]: _summary(line) for line in table}
+    rivals = [line["suggestion"] for line in table if line["place"] == 1 and line["suggestion"] != first]
+    rivals.sort(key=lambda name: name not in asked.baselines)  # the space's own baselines are compared first
+    by_names = {(pair.suggestion, pair.baseline): pair for pair in pairs}
+    by_names |= {(pair.baseline, pair.suggestion): pair.turned() for pair in pairs}
+    ours = [by_names[first, rival] for rival in rivals if first is not None and (first, rival) in by_names]
     found = verdict(
-        best, baselines, ours, search_orders=asked.search_orders, report_orders=asked.report_orders
+        lines[first] if first is not None else None,
+        [lines[pair.baseline] for pair in ours],
+        ours,
+        search_orders=asked.search_orders,
+        confirm_orders=asked.confirm_orders,
+        tuning=asked.tuning,
     )
     return {"verdict": found.sentence, "cautions": found.cautions}
+
+
+def _summary(line: Mapping[str, Any]) -> ArmSummary:
+    return ArmSummary(**{field.name: line[field.name] for field in dataclasses.fields(ArmSummary)})

@@ -2,10 +2,8 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
-
-import numpy as np
 
 from nai import metrics
 from sweep.analysis.arms import (
@@ -73,6 +71,16 @@ class Paired:
     won: float | None = None
     """Share 0..1 of the orders in which the arm is better, seeds averaged first; a tie counts as half."""
 
+    def turned(self) -> "Paired":
+        """The same difference, as the baseline would have it."""
+        return replace(
+            self,
+            suggestion=self.baseline,
+            baseline=self.suggestion,
+            mean=None if self.mean is None else -self.mean,
+            won=None if self.won is None else 1 - self.won,
+        )
+
 
 def summary(
     rows: Iterable[Row], orders: Sequence[Order], seeds: Sequence[Seed], split: str = "test"
@@ -90,38 +98,28 @@ def summarise(arm: Arm, orders: Sequence[Order], seeds: Sequence[Seed], split: s
     )
 
 
-def paired(
-    rows: Iterable[Row],
-    arm: str,
-    baseline: str,
-    *,
-    orders: Sequence[Order],
-    seeds: Sequence[Seed],
-    split: str = "test",
-) -> Paired:
-    """Difference of suggestion `arm` to `baseline` on the orders and seeds that both have on record."""
-    by_name = {found.suggestion: found for found in arms(rows)}
-    if arm not in by_name or baseline not in by_name:
-        return Paired(arm, baseline, 0, 0)
-    ours, theirs = shared_crossing((by_name[arm], by_name[baseline]), orders, seeds, split=split)
-    if not ours.orders:
-        return Paired(arm, baseline, 0, 0)
-    gain = final_averages(ours) - final_averages(theirs)
+def paired(ours: Arm, theirs: Arm, orders: Sequence[Order], seeds: Sequence[Seed]) -> Paired:
+    """Difference of one arm to another on the orders and seeds that both have on record, on test data."""
+    names = ours.suggestion, theirs.suggestion
+    left, right = shared_crossing((ours, theirs), orders, seeds)
+    if not left.orders:
+        return Paired(*names, 0, 0)
+    gain = final_averages(left) - final_averages(right)
     by_order = gain.mean(1)
-    half, interval = _interval(gain, ours)
+    half, interval = _interval(gain, left)
     won = float(((by_order > 0) + 0.5 * (by_order == 0)).mean())
-    return Paired(arm, baseline, len(ours.orders), len(ours.seeds), float(gain.mean()), half, interval, won)
+    return Paired(*names, len(left.orders), len(left.seeds), float(gain.mean()), half, interval, won)
 
 
 def final_averages(runs: Crossing) -> Floats:
     """Average final accuracy [orders, seeds] of every run."""
-    return _measure(runs, "average_accuracy")
+    return _measure(metrics.arrived(runs.matrices, runs.orders), "average_accuracy")
 
 
 def _figures(runs: Crossing) -> dict[str, Any]:
     """The figures of a summary, by field name."""
-    tasks = runs.matrices.shape[-1]
-    averages = final_averages(runs)
+    tasks, arrived = runs.matrices.shape[-1], metrics.arrived(runs.matrices, runs.orders)
+    averages = _measure(arrived, "average_accuracy")
     half, interval = _interval(averages, runs)
     by_order = averages.mean(1)
     spread = metrics.order_spread(runs.matrices[:, :, -1])
@@ -140,7 +138,7 @@ def _figures(runs: Crossing) -> dict[str, Any]:
         "mopd": spread.mopd,
         "disparity": metrics.disparity_of_average(runs.matrices, runs.orders).mean,
         **{
-            name: float(_measure(runs, name).mean())
+            name: float(_measure(arrived, name).mean())
             for name in ("forgetting", "learning_accuracy", "backward_transfer")
         },
         "order_share": order_share(averages),
@@ -154,13 +152,9 @@ def _known(figures: dict[str, Any]) -> dict[str, Any]:
     return {name: None if name in odd else value for name, value in figures.items()}
 
 
-def _measure(runs: Crossing, name: str) -> Floats:
-    """A metric of nai.metrics, by name, for every run [orders, seeds]."""
-    measure = metrics.METRICS[name]
-    found = [
-        [measure(run, order) for run in line] for order, line in zip(runs.orders, runs.matrices, strict=True)
-    ]
-    return np.array(found, dtype=np.float64)
+def _measure(arrived: Floats, name: str) -> Floats:
+    """A metric of nai.metrics, by name, for every run, from matrices in order of arrival."""
+    return metrics.METRICS[name].stacked(arrived)
 
 
 def _interval(values: Floats, runs: Crossing) -> tuple[float | None, str]:

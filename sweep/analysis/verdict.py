@@ -24,31 +24,38 @@ def verdict(
     pairs: Sequence[Paired] = (),
     *,
     search_orders: Sequence[Order] = (),
-    report_orders: Sequence[Order] = (),
+    confirm_orders: Sequence[Order] = (),
+    tuning: str = "",
 ) -> Verdict:
     """What the best suggestion reaches, how it compares with the first baseline, and how the order matters.
 
-    `pairs` are the differences of `best` to `baselines`, in their order.
+    `pairs` are the differences of `best` to `baselines`, in their order; `tuning` is how its settings were
+    chosen, said behind its name.
     """
     if best is None:
         return Verdict(
             "No suggestion has all its search runs on record yet, so there is no best one to judge."
         )
-    shared = len(set(search_orders) & set(report_orders))
+    shared = len(set(search_orders) & set(confirm_orders))
     warned = tuple(_cautions(best, baselines, pairs, shared))
     if best.mean is None or best.worst is None:
         return Verdict(
-            f"{best.label} leads the search, but there is no report run of it to judge yet.", warned
+            f"{best.label} leads the search, but there is no run on test data to judge it by yet.", warned
         )
-    parts = [_reached(best), *_compared(best, baselines[:1], pairs[:1]), *_ordered(best, baselines[:1])]
+    parts = [
+        _reached(best, tuning),
+        *_compared(best, baselines[:1], pairs[:1]),
+        *_ordered(best, baselines[:1]),
+    ]
     return Verdict("; ".join(parts) + ".", warned)
 
 
-def _reached(best: ArmSummary) -> str:
+def _reached(best: ArmSummary, tuning: str) -> str:
     spread = "" if best.half is None else f" ± {_points(best.half)}"
     over = f"{counted(best.orders, 'order')} and {counted(best.seeds, 'seed')}"
     worst = f"{_percent(best.worst)} in the worst order"
-    return f"{best.label} reaches {_percent(best.mean)}{spread} on average over {over}, and {worst}"
+    name = f"{best.label} ({tuning})" if tuning else best.label
+    return f"{name} reaches {_percent(best.mean)}{spread} on average over {over}, and {worst}"
 
 
 def _compared(best: ArmSummary, baselines: Sequence[ArmSummary], pairs: Sequence[Paired]) -> list[str]:
@@ -88,7 +95,9 @@ def _cautions(
     cautions = []
     if shared:
         orders = counted(shared, "order")
-        cautions.append(f"Search and report share {orders}: settings are judged on orders that chose them.")
+        cautions.append(
+            f"Search and confirmation share {orders}: settings are judged on orders that chose them."
+        )
     if best.seeds == 1:
         cautions.append("One seed only: the figures hold for this seed, there is no interval over seeds.")
     if best.orders == 1:

@@ -34,18 +34,32 @@ def only(rows, orders=ORDERS, seeds=SEEDS):
     return found
 
 
+STRENGTHS = {0.01: 0.05, 0.1: 0.01, 1.0: 0.03}  # with what they lose of a task for each task after it
+NAIS = {strength: settings("nai", strength=strength) for strength in STRENGTHS}
+
+
+def nais(*top, stopped=()):
+    """The contest of the strengths; top: those that are confirmed, stopped: dropped after three orders."""
+    names = {strength: suggestion(one) for strength, one in NAIS.items()}
+    gone = {names[strength]: 3 for strength in stopped}
+    return analysis.Contest("nai", tuple(names.values()), gone, tuple(names[strength] for strength in top))
+
+
 def asked(**given):
-    plain = analysis.Asked("made", EIGHT, ((0, 0),), OTHERS, SEEDS, expected=56)
-    return replace(plain, baselines=(suggestion(FINETUNE),), **given)
+    plain = analysis.Asked("made", EIGHT, ((0, 0),), OTHERS, SEEDS, expected=56, contests=(nais(0.1),))
+    return replace(plain, **{"baselines": (suggestion(FINETUNE),), **given})
+
+
+def paired(rows, ours, theirs, orders=ORDERS, seeds=SEEDS):
+    arms = {arm.suggestion: arm for arm in analysis.arms(rows)}
+    return analysis.paired(arms[suggestion(ours)], arms[suggestion(theirs)], orders, seeds)
 
 
 def sweep():
     """Three strengths on the search orders, the best and finetuning on the report orders: 24 + 32 runs."""
-    losses = {0.01: 0.05, 0.1: 0.01, 1.0: 0.03}
-    nais = {strength: settings("nai", strength=strength) for strength in losses}
-    searched = [runs(nais[strength], EIGHT, ((0, 0),), loss=loss) for strength, loss in losses.items()]
-    reported = [runs(nais[0.1], OTHERS, SEEDS, loss=0.01), runs(FINETUNE, OTHERS, SEEDS, loss=0.08, salt=1)]
-    return [one for part in searched + reported for one in part]
+    searched = [runs(NAIS[strength], EIGHT, ((0, 0),), loss=loss) for strength, loss in STRENGTHS.items()]
+    confirmed = [runs(NAIS[0.1], OTHERS, SEEDS, loss=0.01), runs(FINETUNE, OTHERS, SEEDS, loss=0.08, salt=1)]
+    return [one for part in searched + confirmed for one in part]
 
 
 # --- arms ---
@@ -196,7 +210,7 @@ def test_unseen_worse_of_very_many_orders_is_that_of_endless_ones():
 
 def test_paired_difference_by_hand():
     rows = crossing(NAI, [[0.9, 0.8], [0.6, 0.7]]) + crossing(FINETUNE, [[0.7, 0.7], [0.7, 0.8]])
-    found = analysis.paired(rows, suggestion(NAI), suggestion(FINETUNE), orders=ORDERS, seeds=SEEDS)
+    found = paired(rows, NAI, FINETUNE)
     gain = np.array([[0.2, 0.1], [-0.1, -0.1]])
     assert (found.mean, found.won) == (pytest.approx(0.025), 0.5)
     assert found.half == pytest.approx(crossed_half_width(gain, 2))
@@ -205,22 +219,42 @@ def test_paired_difference_by_hand():
 
 def test_a_tied_order_is_half_won():
     rows = crossing(NAI, [[0.9, 0.5], [0.6, 0.7]]) + crossing(FINETUNE, [[0.5, 0.9], [0.5, 0.6]])
-    found = analysis.paired(rows, suggestion(NAI), suggestion(FINETUNE), orders=ORDERS, seeds=SEEDS)
+    found = paired(rows, NAI, FINETUNE)
     assert found.won == 0.75
 
 
 def test_pairs_use_the_runs_that_both_have():
     rows = crossing(NAI, [[0.9, 0.8], [None, None]]) + crossing(FINETUNE, [[0.5, 0.6], [0.1, 0.1]])
-    found = analysis.paired(rows, suggestion(NAI), suggestion(FINETUNE), orders=ORDERS, seeds=SEEDS)
+    found = paired(rows, NAI, FINETUNE)
     assert (found.mean, found.won, found.orders, found.seeds) == (pytest.approx(0.3), 1.0, 1, 2)
 
 
-def test_a_pair_with_an_unknown_suggestion_has_no_figures():
-    found = analysis.paired([], "a", "b", orders=ORDERS, seeds=SEEDS)
+def test_a_pair_turned_round_says_the_same():
+    rows = crossing(NAI, [[0.9, 0.8], [0.6, 0.7]]) + crossing(FINETUNE, [[0.7, 0.7], [0.7, 0.8]])
+    one, other = paired(rows, NAI, FINETUNE), paired(rows, FINETUNE, NAI)
+    assert one.turned().mean == pytest.approx(other.mean)
+    assert one.turned().half == pytest.approx(other.half)
+    assert replace(one.turned(), mean=other.mean, half=other.half) == other
+
+
+def test_a_pair_without_common_runs_has_no_figures():
+    rows = crossing(NAI, [[0.9, 0.8], [None, None]]) + crossing(FINETUNE, [[None, None], [0.1, 0.1]])
+    found = paired(rows, NAI, FINETUNE)
     assert (found.mean, found.orders, found.seeds) == (None, 0, 0)
 
 
 # --- the search ---
+
+
+def ranking(rows, *goals, orders=ORDERS, **given):
+    return analysis.ranking(
+        analysis.arms(rows), orders, ((0, 0),), goals=goals or (analysis.Goal(),), **given
+    )
+
+
+def curve(rows, orders=ORDERS, seeds=((0, 0),)):
+    group = analysis.arms(rows)
+    return analysis.strength_curve(analysis.ranking(group, orders, seeds), group)
 
 
 def tried(values, error=None):
@@ -235,8 +269,8 @@ def tried(values, error=None):
 
 def test_ranking_follows_the_goal():
     rows = tried([[0.9, 0.5], [0.65, 0.65]])
-    mean = analysis.ranking(rows, ORDERS, ((0, 0),))
-    worst = analysis.ranking(rows, ORDERS, ((0, 0),), analysis.Goal(aggregate="worst"))
+    mean = ranking(rows)
+    worst = ranking(rows, analysis.Goal(aggregate="worst"))
     assert [one.value for one in mean] == [pytest.approx(0.7), pytest.approx(0.65)]
     assert [one.value for one in worst] == [pytest.approx(0.65), pytest.approx(0.5)]
     assert mean[0].suggestion == worst[1].suggestion
@@ -248,18 +282,18 @@ def test_ranking_puts_least_forgetting_first():
         row(settings("nai", strength=1.0), (0, 1), (0, 0), valid=forgets),
         row(settings("nai", strength=2.0), (0, 1), (0, 0), valid=flat(0.5)),
     ]
-    found = analysis.ranking(rows, ORDERS[:1], ((0, 0),), analysis.Goal(metric="forgetting"))
+    found = ranking(rows, analysis.Goal(metric="forgetting"), orders=ORDERS[:1])
     assert [one.value for one in found] == [pytest.approx(0), pytest.approx(0.4)]
 
 
 def test_a_suggestion_without_all_its_orders_has_no_value_and_comes_last():
-    first, last = analysis.ranking(tried([[0.99, None], [0.6, 0.6]]), ORDERS, ((0, 0),))
+    first, last = ranking(tried([[0.99, None], [0.6, 0.6]]))
     assert (first.value, last.value) == (pytest.approx(0.6), None)
     assert (last.mean, last.orders, last.missing) == (pytest.approx(0.99), 1, 1)
 
 
 def test_strength_curve_gives_mean_and_worst_on_validation_data():
-    points = analysis.strength_curve(tried([[0.9, 0.5], [0.65, 0.65]]), ORDERS, ((0, 0),))
+    points = curve(tried([[0.9, 0.5], [0.65, 0.65]]))
     assert [(point.setting, point.at) for point in points] == [
         ("method.strength", 1),
         ("method.strength", 10),
@@ -274,7 +308,7 @@ def test_strength_curve_takes_any_searched_number_and_keeps_choices_apart():
         for rate in (0.1, 0.2)
         for anchor in ("last", "mean")
     ]
-    points = analysis.strength_curve(rows, ORDERS[:1], ((0, 0),))
+    points = curve(rows, ORDERS[:1])
     assert [(point.setting, point.at, point.choices) for point in points] == [
         ("method.rate", 0.1, "anchor last"),
         ("method.rate", 0.2, "anchor last"),
@@ -284,7 +318,7 @@ def test_strength_curve_takes_any_searched_number_and_keeps_choices_apart():
 
 
 def test_no_curve_where_no_number_was_searched():
-    assert analysis.strength_curve(crossing(NAI, [[0.9, 0.8], [0.6, 0.7]]), ORDERS, SEEDS) == ()
+    assert curve(crossing(NAI, [[0.9, 0.8], [0.6, 0.7]]), ORDERS, SEEDS) == ()
 
 
 # --- verdict ---
@@ -293,7 +327,7 @@ def test_no_curve_where_no_number_was_searched():
 def judged(ours, theirs, **given):
     rows = crossing(NAI, ours) + crossing(FINETUNE, theirs)
     best, baseline = (only([one for one in rows if one["method"] == name]) for name in ("nai", "finetune"))
-    pair = analysis.paired(rows, best.suggestion, baseline.suggestion, orders=ORDERS, seeds=SEEDS)
+    pair = paired(rows, NAI, FINETUNE)
     return analysis.verdict(best, [baseline], [pair], **given)
 
 
@@ -322,10 +356,10 @@ def test_verdict_does_not_call_chance_a_gain():
 
 def test_verdict_warns_of_shared_orders_one_seed_seed_noise_and_failures():
     shared = judged(
-        [[0.9, 0.9], [0.8, 0.8]], [[0.6, 0.6], [0.5, 0.5]], search_orders=ORDERS[:1], report_orders=ORDERS
+        [[0.9, 0.9], [0.8, 0.8]], [[0.6, 0.6], [0.5, 0.5]], search_orders=ORDERS[:1], confirm_orders=ORDERS
     )
     assert shared.cautions == (
-        "Search and report share 1 order: settings are judged on orders that chose them.",
+        "Search and confirmation share 1 order: settings are judged on orders that chose them.",
     )
     one_seed = analysis.verdict(only(crossing(NAI, [[0.9, 0.8], [0.6, 0.7]]), seeds=SEEDS[:1]))
     assert one_seed.cautions == (
@@ -349,13 +383,15 @@ def test_verdict_on_one_order_is_silent_on_the_order():
 def test_verdict_before_there_is_one():
     assert analysis.verdict(None).sentence.startswith("No suggestion has all its search runs on record yet")
     unjudged = replace(only(crossing(NAI, [[None] * 2] * 2)), label="nai")
-    assert analysis.verdict(unjudged).sentence.startswith("nai leads the search, but there is no report run")
+    assert analysis.verdict(unjudged).sentence.startswith(
+        "nai leads the search, but there is no run on test data"
+    )
 
 
 # --- results ---
 
 
-def test_results_choose_on_validation_and_judge_on_report_orders():
+def test_results_choose_on_validation_and_judge_on_confirm_orders():
     found = analysis.results(sweep(), asked())
     assert (found["complete"], found["done"], found["failed"]) == (True, 56, 0)
     assert found["best"]["settings"]["method"] == {"name": "nai", "strength": 0.1}
@@ -363,17 +399,20 @@ def test_results_choose_on_validation_and_judge_on_report_orders():
         ("nai strength=0.1", "best", 8, 2),
         ("finetune", "baseline", 8, 2),
     ]
-    assert found["selection"] == "validation accuracy over 8 search orders (mean)"
+    assert found["selection"] == "validation accuracy (mean) over 8 search orders: oracle tuning"
+    assert found["verdict"].startswith("nai strength=0.1 (oracle tuning) reaches ")
+    assert [one["tuning"] for one in found["table"]] == ["oracle tuning", None]
     assert len(found["search"]) == len(found["curve"]) == 3
     assert found["cautions"] == []
 
 
-def test_without_a_report_the_leader_of_the_search_is_named_and_not_judged():
+def test_without_confirmation_the_leader_of_the_search_is_named_and_not_judged():
     rows = [one for one in sweep() if one["suggestion"] != suggestion(FINETUNE)]
-    found = analysis.results(rows, analysis.Asked("made", EIGHT, ((0, 0),), (), (), expected=24, top=0))
+    question = asked(confirm_orders=(), confirm_seeds=(), expected=24, baselines=(), contests=(nais(),))
+    found = analysis.results(rows, question)
     assert found["verdict"] == (
-        "nai strength=0.1 leads the search by validation accuracy over 8 search orders (mean); "
-        "the space asks for no report on test data."
+        "nai strength=0.1 leads the search by validation accuracy (mean) over 8 search orders: oracle tuning; "
+        "nothing is confirmed on test data."
     )
     assert (found["table"], found["cautions"], found["best"]["label"]) == ([], [], "nai strength=0.1")
 
@@ -388,8 +427,9 @@ def test_equal_records_give_equal_bytes_in_whatever_order_and_time():
 
 def test_results_are_json_without_nan():
     one_task = [row(NAI, (0,), (0, 0), valid=[[0.5], [0.9]], test=[[0.5], [0.9]])]
+    only = analysis.Contest("nai", (suggestion(NAI),), {}, (suggestion(NAI),))
     found = analysis.results(
-        one_task, analysis.Asked("made", ((0,),), ((0, 0),), ((0,),), ((0, 0),), expected=1)
+        one_task, analysis.Asked("made", ((0,),), ((0, 0),), ((0,),), ((0, 0),), expected=1, contests=(only,))
     )
     (line,) = json.loads(analysis.write_json(found))["table"]
     assert (line["mean"], line["forgetting"], line["aopd"]) == (0.9, None, None)

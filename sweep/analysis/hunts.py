@@ -1,0 +1,88 @@
+"""What a hunt for the worst order found, against what as many random orders would have found."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nai import metrics
+from sweep.analysis.arms import Arm, Floats, Order, accuracy
+from sweep.analysis.asked import Hunt
+
+
+@dataclass(frozen=True)
+class Found:
+    """The outcome of a hunt: test accuracies 0..1 at the end; None where nothing is on record.
+
+    `course` is the best found after each try. `drawn` random orders are expected to find `expected` at best,
+    and to find what the hunt found, or better, with chance `luck`, by the `others` orders on record that the
+    hunt did not need to be told of. `rank` is that of the find among all orders, 1 the very worst (or best),
+    if all are on record.
+    """
+
+    suggestion: str
+    label: str
+    seeds: tuple[int, int]
+    worst: bool
+    tried: int
+    budget: int
+    cost: int
+    value: float | None = None
+    order: Order | None = None
+    course: tuple[float, ...] = ()
+    others: int = 0
+    drawn: int = 0
+    expected: float | None = None
+    luck: float | None = None
+    rank: int | None = None
+
+
+def hunted(hunt: Hunt, arm: Arm) -> Found:
+    """The outcome of a hunt from the records of its suggestion."""
+    known = {
+        order: value
+        for (order, seeds), row in arm.cells.items()
+        if seeds == hunt.seeds and (value := _final(accuracy(row, "test"), order)) is not None
+    }
+    tried = {order: known[order] for order in hunt.orders if order in known}
+    plain = (arm.suggestion, arm.label, hunt.seeds, hunt.worst, len(tried), hunt.budget, hunt.cost)
+    if not tried:
+        return Found(*plain)
+    sign = 1 if hunt.worst else -1
+    values = sign * np.array(list(tried.values()))
+    order = list(tried)[int(values.argmin())]
+    course = tuple((sign * np.minimum.accumulate(values)).tolist())
+    return Found(*plain, course[-1], order, course, **_compared(known, tried, hunt, sign))
+
+
+def _compared(
+    known: Mapping[Order, float], tried: Mapping[Order, float], hunt: Hunt, sign: int
+) -> dict[str, Any]:
+    """The find against random orders: all orders if they are on record, else those that were not hunted."""
+    everything = len(known) == math.factorial(len(next(iter(tried))))
+    pool = known if everything else {order: v for order, v in known.items() if order not in tried}
+    values, best = np.sort(sign * np.array(list(pool.values()))), min(sign * v for v in tried.values())
+    drawn = min(hunt.random, len(values))
+    found: dict[str, Any] = {"others": len(values), "drawn": drawn}
+    if drawn:
+        chances = _least_of(len(values), drawn)
+        found["expected"] = float(sign * (values * chances).sum())
+        found["luck"] = float(chances[values <= best].sum())
+    if everything:
+        found["rank"] = 1 + int((values < best).sum())
+    return found
+
+
+def _least_of(count: int, drawn: int) -> Floats:
+    """Chance [count] that the i-th smallest of so many is the least of `drawn` of them, none drawn twice."""
+    whole = math.comb(count, drawn)
+    return np.array([math.comb(count - i - 1, drawn - 1) / whole for i in range(count)])
+
+
+def _final(matrix: Floats | None, order: Order) -> float | None:
+    """Average accuracy at the end; None for an order that ends early, which is no order of all tasks."""
+    if matrix is None or len(order) != matrix.shape[1]:
+        return None
+    return metrics.average_accuracy(matrix, order)
