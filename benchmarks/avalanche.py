@@ -3,7 +3,7 @@
     python benchmarks/avalanche.py --python ENV/bin/python [--part run study digits] [--data FOLDER] [--quick]
 
 avalanche-lib is no dependency of this project: `--python` names the interpreter of an environment that has
-it (`pip install avalanche-lib==0.6.0`); by default it is this one. Each side has one thread a process.
+it (`pip install avalanche-lib==0.6.0`); by default it is this one.
 
 run: Split MNIST, 5 tasks of 2 classes, MLP 784-256-256, batch 64, Adam 1e-3 afresh for each task, 1 epoch;
 Avalanche, ours and the bare loop (benchmarks/bare.py) take turns. All three evaluate all five test sets
@@ -11,11 +11,12 @@ before the first task and after each. study: 24 orders x 2 strengths of EWC on t
 digits: all 120 orders of scikit-learn's digits, MLP 64-100-100, 20 epochs, batch 32. Of the two studies
 Avalanche runs a sample of `--sample` runs, scaled to all; ours run whole.
 
-Avalanche gets what suits it: tensors in memory, accuracy as the only metric, no logger. `--fused` gives it
-fused Adam as well, which the other two have. With `--data` (or NAI_DATA) the images are the real MNIST, else
-made up in its shape. Strengths are those that did well on MNIST, in each tool's own convention. Ends with
-one line of JSON; exit code 1 when a median misses its bar. `--quick`: a sixth of the images, one repeat, no
-study.
+A run has one thread, so its seconds are of processor time, which other programs on the machine hardly
+change; those of `study` are of wall time. Avalanche gets what suits it: tensors in memory, accuracy as the
+only metric, no logger. `--fused` gives it fused Adam as well, which the other two have. With `--data` (or
+NAI_DATA) the images are the real MNIST, else made up in its shape. Strengths are those that did well on
+MNIST, in each tool's own convention. Ends with one line of JSON; exit code 1 when a median misses its bar.
+`--quick`: a sixth of the images, one repeat, no study.
 """
 
 import argparse
@@ -58,7 +59,7 @@ DIGITS = Training(epochs=20, batch=32, rate=1e-3)
 METHODS: dict[str, tuple[Method, float]] = {  # ours, and Avalanche's strength
     "finetune": (Finetune(), 0.0),
     "ewc": (Ewc(strength=300.0), 1e4),
-    "si": (Si(strength=1000.0), 1.0),
+    "si": (Si(strength=1000.0), 1e3),
     "mas": (Mas(strength=0.5), 1.0),
 }
 STRENGTHS = ((100.0, 3e3), (300.0, 1e4))  # of EWC in the study: ours, and Avalanche's
@@ -78,11 +79,11 @@ def note(figures: Figures, name: str, **values: float) -> None:
         figures[f"{name}_{key}"].append(value)
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+def timed(work: Callable[[], Any], clock: Callable[[], float] = time.process_time) -> tuple[float, Any]:
     """Seconds that a piece of work takes, and what it gives."""
-    started = time.perf_counter()
+    started = clock()
     result = work()
-    return time.perf_counter() - started, result
+    return clock() - started, result
 
 
 def ours(world: World, method: Method, order: Order, seed: int) -> torch.Tensor:
@@ -132,11 +133,11 @@ def turn(side: Avalanche, world: World, name: str, seed: int, figures: Figures) 
 
 
 def idle_si(side: Avalanche, figures: Figures) -> None:
-    """Whether Avalanche's SI feels its strength: final weights at 0 and 1e6, as published and repaired."""
+    """Whether Avalanche's SI feels its strength: final weights at 0 and 1000, as published and repaired."""
     for name in ("si", "si_repaired"):
-        idle, harsh = (side.run(name, strength, ALL[0], IMAGES) for strength in (0.0, 1e6))
+        idle, harsh = (side.run(name, strength, ALL[0], IMAGES) for strength in (0.0, 1e3))
         differ, accuracy = idle["weights"] != harsh["weights"], statistics.mean(harsh["accuracy"][-1])
-        note(figures, f"avalanche_{name}", feels_its_strength=differ, accuracy_at_a_million=accuracy)
+        note(figures, f"avalanche_{name}", feels_its_strength=differ, accuracy=accuracy)
 
 
 # ------------------------------------------------------------------ studies
@@ -181,8 +182,8 @@ def study(data: Arrays, asked: argparse.Namespace, folder: Path, figures: Figure
         for side in sides:
             side.run("finetune", 0.0, DRAWN[0], IMAGES)
         for _ in range(asked.study_repeats):
-            their_time, their_marks = timed(theirs)
-            own_time, marks = timed(mine)
+            their_time, their_marks = timed(theirs, time.perf_counter)
+            own_time, marks = timed(mine, time.perf_counter)
             note(
                 figures,
                 "study",
