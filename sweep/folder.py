@@ -14,7 +14,14 @@ from filelock import FileLock, Timeout
 from sweep import parts
 from sweep.space import Change, Space, read
 
-MAY_CHANGE = ("resources.", "search.suggestions", "report.", "benchmark.root")
+MAY_CHANGE = (
+    "benchmark.root",
+    "confirm.",
+    "orders.count",
+    "resources.",
+    "search.budgets",
+    "search.suggestions",
+)
 """Keys of a space that may change between two runs of a sweep: the runs on record stay what they were."""
 
 
@@ -52,6 +59,26 @@ class Folder:
         return self.root / "records"
 
     @property
+    def suggestions(self) -> Path:
+        """What was suggested, which stays so whatever release of the sampler comes."""
+        return self.root / "suggestions"
+
+    @property
+    def hunts(self) -> Path:
+        """Hunts for worst or best orders that were asked for."""
+        return self.root / "hunts.json"
+
+    @property
+    def snapshot(self) -> Path:
+        """What the sweep consisted of when its driver last looked: for a quick answer, made anew at any time."""
+        return self.root / "progress.json"
+
+    @property
+    def states(self) -> Path:
+        """Where workers keep lessons that others may go on from, while the sweep runs."""
+        return self.root / "states"
+
+    @property
     def results(self) -> Path:
         """The final table, machine readable."""
         return self.root / "results.json"
@@ -84,8 +111,8 @@ class Folder:
     def adopt(self, space: Space) -> None:
         """Make the folder this space's; FolderError when it is another's.
 
-        What may change is how long and where the sweep runs, where its data lie, and its report; all else
-        decides the runs.
+        What may change is how long and where the sweep runs, over how many orders, where its data lie, and
+        what it confirms; all else decides the runs.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         if self.space.is_file() and parts.listed(self.records):  # nothing on record binds nobody

@@ -4,25 +4,35 @@ A space is a value. `read` either gives one in which every name exists, every se
 every order is a permutation of the tasks, or raises `Mistakes`, which lists all that is wrong at once.
 """
 
+from sweep.space.conditions import Parameters, acts
+from sweep.space.confirm import Confirm, Design, Until
 from sweep.space.mistakes import Mistake, Mistakes
+from sweep.space.objective import Objective
 from sweep.space.plan import Change, Space
 from sweep.space.reading import loads, read, schema, shipped
-from sweep.space.tables import Choice, Objective, Orders, Range, Report, Resources, Search, Section, Seeds
+from sweep.space.search import Prior, Search
+from sweep.space.settings import Choice, Range
+from sweep.space.tables import Orders, Resources, Section, Seeds
 
 __all__ = [
     "Change",
     "Choice",
+    "Confirm",
+    "Design",
     "Mistake",
     "Mistakes",
     "Objective",
     "Orders",
+    "Parameters",
+    "Prior",
     "Range",
-    "Report",
     "Resources",
     "Search",
     "Section",
     "Seeds",
     "Space",
+    "Until",
+    "acts",
     "loads",
     "read",
     "schema",

@@ -72,56 +72,11 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-_WORD = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
-_DOTTED = rf"{_WORD}(?:\s*\.\s*{_WORD})*"
-_HEADER = re.compile(rf"\s*\[\s*({_DOTTED})\s*\]\s*(?:#.*)?")
-_KEY = re.compile(rf"\s*({_DOTTED})\s*=")
-
-
-def lines(text: str) -> dict[Path, list[int]]:
-    """The line numbers, from 1, at which each key and each table of a TOML text stands.
-
-    Python's reader does not tell. Keys of inline tables have the line of the table.
-    """
-    found: dict[Path, list[int]] = {}
-    table: Path = ()
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := _HEADER.fullmatch(line):
-            table = _path(header[1])
-            found.setdefault(table, []).append(number)
-        elif key := _KEY.match(line):
-            found.setdefault((*table, *_path(key[1])), []).append(number)
-    return found
-
-
-def _path(dotted: str) -> Path:
-    return tuple(word.strip("\"'") for word in re.findall(_WORD, dotted))
-
-
-@dataclass(frozen=True)
-class Places:
-    """Says where a key of a space was written: in the file, or in an override given with it."""
-
-    source: str
-    lines: Mapping[Path, list[int]]
-    overrides: Mapping[Path, str]
-
-    def mistakes(self, findings: Iterable[Finding]) -> list[Mistake]:
-        """The findings as mistakes, in the order of the file."""
-        found = sorted(dict.fromkeys(findings), key=lambda f: (self._line(f.path), f.path))
-        return [Mistake(self._where(f.path), f.key, f.rule) for f in found]
-
-    def _line(self, path: Path) -> int:
-        while path and path not in self.lines:
-            path = path[:-1]
-        return self.lines[path][0] if path else 0
-
-    def _where(self, path: Path) -> str:
-        for key, text in self.overrides.items():
-            if path and (path[: len(key)] == key or key[: len(path)] == path):
-                return f"override {text}"
-        line = self._line(path)
-        return f"{self.source}:{line}" if line else self.source
+def with_nearest(rule: str) -> str:
+    """A message about an unknown name, with the nearest of the names that it says are known."""
+    unknown_name = re.search(r"'([^']*)' is (?:unknown|not known): (?:known are|choose one of) (.+)$", rule)
+    near = nearest(unknown_name[1], unknown_name[2].split(", ")) if unknown_name else None
+    return f"{rule}; did you mean {near}?" if near else rule
 
 
 def translated(error: Mapping[str, Any], path: Path, fields: Iterable[str]) -> Finding:
@@ -130,7 +85,7 @@ def translated(error: Mapping[str, Any], path: Path, fields: Iterable[str]) -> F
     value = shown(error["input"])
     match error["type"]:
         case "extra_forbidden":
-            rule = f"unknown key; {suggestion(path[-1], fields)}"
+            rule = f"unknown key; {_RENAMED.get(path, suggestion(path[-1], fields))}"
         case "missing":
             rule = "is missing"
         case "value_error":
@@ -148,6 +103,9 @@ def translated(error: Mapping[str, Any], path: Path, fields: Iterable[str]) -> F
     return Finding(path, rule)
 
 
+_RENAMED: dict[Path, str] = {
+    ("report",): "it is called confirm now: rename it, and report.orders and report.seeds with it"
+}
 _KINDS = {
     "int_type": "a whole number",
     "string_type": "text in quotes",

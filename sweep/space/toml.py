@@ -1,16 +1,14 @@
 """From a name to the text of a space, from TOML to plain values that know where they were written."""
 
-import contextlib
 import re
 import tomllib
-from collections.abc import Sequence
 from pathlib import Path as FilePath
 from typing import Any
 
-from sweep.space.mistakes import Mistake, Mistakes, Path, Places, lines, nearest, shown
+from sweep.space.mistakes import Mistake, Mistakes, nearest
+from sweep.space.places import lines
 
 MOST_BYTES = 1_000_000
-_BARE = re.compile(r"[A-Za-z_][\w.:/-]*")
 
 
 def shipped() -> dict[str, FilePath]:
@@ -56,7 +54,7 @@ def _failure(where: str, rule: str) -> Mistakes:
 def parsed(text: str, source: str) -> dict[str, Any]:
     """TOML as plain values, lists as tuples; Mistakes with line and column where it is not TOML."""
     try:
-        data: dict[str, Any] = _frozen(tomllib.loads(text))
+        data: dict[str, Any] = frozen(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise _failure(*_syntax(str(error), text, source)) from None
     except RecursionError:
@@ -78,54 +76,8 @@ def _syntax(message: str, text: str, source: str) -> tuple[str, str]:
     return where, f"is not TOML: {message[: at.start()]}"
 
 
-def _frozen(value: Any) -> Any:
+def frozen(value: Any) -> Any:
+    """Lists as tuples, all the way down."""
     if isinstance(value, dict):
-        return {key: _frozen(inner) for key, inner in value.items()}
-    return tuple(_frozen(inner) for inner in value) if isinstance(value, list) else value
-
-
-def overridden(
-    data: dict[str, Any], text: str, source: str, *, overrides: Sequence[str]
-) -> tuple[dict[str, Any], Places, list[Mistake]]:
-    """The values with overrides such as `method.strength=0.5` put in, their places, and what is wrong.
-
-    What follows = is TOML; a bare word is text. An override that cannot be read or put in is left out.
-    """
-    given: dict[Path, str] = {}
-    wrong: list[Mistake] = []
-    for override in overrides:
-        try:
-            path, value = _split(override)
-            data = _put(data, path, value)
-            given[path] = override
-        except ValueError as error:
-            wrong.append(Mistake(f"override {override}", "", str(error)))
-    return data, Places(source, lines(text), given), wrong
-
-
-def _split(override: str) -> tuple[Path, Any]:
-    key, equals, written = override.partition("=")
-    path = tuple(part.strip() for part in key.split("."))
-    if not equals or not all(path):
-        raise ValueError("must be a dotted key, = and a value, such as method.strength=0.5")
-    return path, _value(written.strip())
-
-
-def _value(written: str) -> Any:
-    with contextlib.suppress(tomllib.TOMLDecodeError, RecursionError):
-        read = tomllib.loads(f"value = {written}")
-        if read.keys() == {"value"}:
-            return _frozen(read["value"])
-    if _BARE.fullmatch(written):
-        return written
-    raise ValueError(f"{shown(written)} is no TOML value: put text in quotes, lists in brackets")
-
-
-def _put(data: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
-    head, *rest = path
-    if not rest:
-        return {**data, head: value}
-    inner = data.get(head, {})
-    if not isinstance(inner, dict):
-        raise ValueError(f"{head} is {shown(inner)}, not a table, so it has no {rest[0]}")
-    return {**data, head: _put(inner, tuple(rest), value)}
+        return {key: frozen(inner) for key, inner in value.items()}
+    return tuple(frozen(inner) for inner in value) if isinstance(value, list) else value

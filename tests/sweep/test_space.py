@@ -8,8 +8,9 @@ import pytest
 
 from nai.datasets import DATASETS, load
 from nai.orders import sampled
-from sweep.space import Change, Choice, Mistakes, Range, Resources, Space, checks, loads, read, shipped
-from sweep.space.mistakes import lines
+from sweep.space import Change, Choice, Mistakes, Range, Resources, Space, loads, read, shipped
+from sweep.space.places import lines
+from sweep.space.shapes import DATASETS as KNOWN
 
 PLAIN = """\
 name = "plain"
@@ -27,9 +28,9 @@ design = "random"
 count = 10
 [search]
 suggestions = 16
-[report]
+[confirm]
 baselines = ["finetune"]
-[report.orders]
+[confirm.orders]
 design = "random"
 count = 20
 seed = 1
@@ -86,7 +87,7 @@ RULES = {
     "search.suggestions=16.0": "search.suggestions: must be a whole number, not 16.0",
     'search.suggestions="16"': 'search.suggestions: must be a whole number, not "16"',
     "search.ahead=0": "search.ahead: must be at least 1, not 0",
-    "report.top=0": "report.top: must be at least 1, not 0",
+    "confirm.top=0": "confirm.top: must be at least 1, not 0",
     "search=3": "search: must be a table, not 3",
     'name="../x"': 'name: "../x" must be 1 to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit',
     # settings of named things
@@ -117,12 +118,12 @@ RULES = {
     "method.name=naii": "method.name: unknown method naii; did you mean nai?",
     "method.name=nowhere:Nai": "method.name: 'nowhere:Nai' cannot be imported (No module named 'nowhere')",
     "method.name={choices=['nai', 'ewc']}": "method.name: must be text in quotes, not {",
-    "search.sampler=tpee": 'search.sampler: "tpee" is not one of tpe, random, grid, gp; did you mean tpe?',
+    "search.sampler=tpee": 'search.sampler: "tpee" is not one of tpe, random, grid, gp, cmaes, nsga2, qmc; did you mean tpe?',
     "objective.metric=average_acuracy": "unknown metric average_acuracy; did you mean average_accuracy?",
     "objective.aggregate=median": 'objective.aggregate: "median" is not one of mean, worst, cvar,',
-    "report.baselines=['finetun']": "[0].name: unknown method finetun; did you mean finetune?",
-    "report.baselines=['ewc', 'joint', 'ewc']": "report.baselines: the baseline ewc is there twice: name",
-    "report.baselines=[{name='ewc', strenght=1.0}]": "[0].strenght: unknown key; did you mean strength?",
+    "confirm.baselines=['finetun']": "[0].name: unknown method finetun; did you mean finetune?",
+    "confirm.baselines=['ewc', 'joint', 'ewc']": "confirm.baselines: the baseline ewc is there twice: name",
+    "confirm.baselines=[{name='ewc', strenght=1.0}]": "[0].strenght: unknown key; did you mean strength?",
     # searched values
     "method.strength={low=2.0, high=1.0}": "method.strength: low 2.0 must be below high 1.0",
     "method.strength={low=1.0}": "method.strength.high: is missing",
@@ -141,7 +142,7 @@ RULES = {
     # orders and seeds
     "orders.count=0": "orders.count: must be at least 1, not 0",
     "orders.count=121": "orders.count: 5 tasks have 120 orders, 121 asked",
-    "report.orders.count=111": "5 tasks have 120 orders (10 of them excluded), 111 asked",
+    "confirm.orders.count=111": "5 tasks have 120 orders (10 of them excluded), 111 asked",
     "orders={design='list', orders=[[0, 1, 2, 3, 4], [0, 0, 2, 3, 4]]}": "orders.orders: orders[1]: order "
     "(0, 0, 2, 3, 4) is not a permutation of the 5 tasks 0..4",
     "orders={design='list', orders=[]}": 'orders.design: design "list" is left with no orders, so there is',
@@ -258,7 +259,7 @@ def test_a_broken_override_is_told_beside_the_mistakes_of_the_file():
 
 # ------------------------------------------------------------------ what a space says
 def test_a_space_written_as_toml_reads_equal():
-    for space in [*(read(name) for name in shipped()), plain("report.baselines=[{name='ewc', strength=2}]")]:
+    for space in [*(read(name) for name in shipped()), plain("confirm.baselines=[{name='ewc', strength=2}]")]:
         again = loads(space.to_toml())
         assert again == space and again.digest == space.digest and not space.difference(again)
 
@@ -290,7 +291,7 @@ def test_parameters_do_not_depend_on_the_order_of_the_file():
 
 def test_settings_fill_in_exactly_what_is_searched():
     values = {"method.strength": 0.5, "method.normalization": "layer_mean"}
-    assert plain("model.widths=[8, 8]").settings(values) == {
+    assert plain("model.widths=[8, 8]").settings("nai", values) == {
         "benchmark": {"name": "split", "dataset": "digits"},
         "model": {"name": "mlp", "widths": (8, 8)},
         "method": {"name": "nai", "strength": 0.5, "normalization": "layer_mean"},
@@ -298,21 +299,28 @@ def test_settings_fill_in_exactly_what_is_searched():
     }
     for wrong in ({}, {**values, "method.eta": 0.1}):
         with pytest.raises(ValueError, match="are searched"):
-            plain().settings(wrong)
+            plain().settings(None, wrong)
 
 
 def test_first_settings_are_the_first_choices_and_the_low_ends():
-    assert plain().first() == plain().settings({"method.strength": 0.1, "method.normalization": "neuron_std"})
+    assert plain().first() == plain().settings(
+        "nai", {"method.strength": 0.1, "method.normalization": "neuron_std"}
+    )
 
 
 def test_baselines_are_names_or_tables():
-    space = plain("report.baselines=['finetune', {name='ewc', strength=2.0}]")
+    space = plain("confirm.baselines=['finetune', {name='ewc', strength=2.0}]")
     assert space.baselines() == ({"name": "finetune"}, {"name": "ewc", "strength": 2.0})
 
 
 def test_without_a_report_there_is_nothing_to_report():
-    space = loads(PLAIN.split("[report]")[0])
-    assert (space.report, space.baselines(), space.report_orders(5), space.report_pairs) == (None, (), (), ())
+    space = loads(PLAIN.split("[confirm]")[0])
+    assert (space.confirm, space.baselines(), space.confirm_orders(5), space.confirm_pairs) == (
+        None,
+        (),
+        (),
+        (),
+    )
 
 
 @pytest.mark.parametrize(
@@ -326,21 +334,23 @@ def test_without_a_report_there_is_nothing_to_report():
 def test_a_grid_ends_after_every_combination(setting, values):
     space = plain(f"method.strength={setting}", "search.sampler=grid", "search.suggestions=1000")
     assert space.parameters()["method.strength"].values() == values
-    assert space.suggestions == 2 * len(values)  # two normalizations
-    assert plain(f"method.strength={setting}", "search.sampler=grid", "search.suggestions=3").suggestions == 3
+    assert space.suggestions() == 2 * len(values)  # two normalizations
+    assert (
+        plain(f"method.strength={setting}", "search.sampler=grid", "search.suggestions=3").suggestions() == 3
+    )
 
 
 def test_a_space_with_nothing_to_search_is_one_suggestion():
-    assert plain("method={name='nai'}").suggestions == 1
-    assert plain().suggestions == 16
+    assert plain("method={name='nai'}").suggestions() == 1
+    assert plain().suggestions() == 16
 
 
-def test_search_and_report_orders_do_not_meet_unless_the_report_takes_all():
-    space = plain("report.orders.count=110")
-    search, report = space.search_orders(5), space.report_orders(5)
+def test_search_and_confirm_orders_do_not_meet_unless_the_report_takes_all():
+    space = plain("confirm.orders.count=110")
+    search, report = space.search_orders(5), space.confirm_orders(5)
     assert search == sampled(5, 10, 0)
     assert len(search) == 10 and len(set(search) | set(report)) == 120
-    assert len(plain("report.orders={design='all'}").report_orders(5)) == 120
+    assert len(plain("confirm.orders={design='all'}").confirm_orders(5)) == 120
 
 
 @pytest.mark.parametrize(
@@ -356,14 +366,14 @@ def test_search_and_report_orders_do_not_meet_unless_the_report_takes_all():
     ],
 )
 def test_the_number_of_tasks_is_known_without_the_data(benchmark, tasks):
-    space = plain(f"benchmark={benchmark}", "orders={design='identity'}", "report.orders.count=1")
+    space = plain(f"benchmark={benchmark}", "orders={design='identity'}", "confirm.orders.count=1")
     assert space.tasks() == tasks
 
 
 def test_what_is_known_of_data_sets_without_reading_them_is_true():
-    assert set(checks.DATASETS) == set(DATASETS)
+    assert set(KNOWN) == set(DATASETS)
     digits = load("digits")
-    assert checks.DATASETS["digits"] == (len(set(digits.labels.tolist())), digits.inputs.shape[1:])
+    assert KNOWN["digits"] == (len(set(digits.labels.tolist())), digits.inputs.shape[1:])
 
 
 def test_difference_lists_the_changed_keys():
@@ -417,7 +427,7 @@ def test_shipped_spaces_are_those_of_the_clone():
 def test_shipped_spaces_are_right_and_named_after_their_file(name):
     space = read(name)
     assert space == read(shipped()[name]) and space.name == name
-    assert not set(space.search_orders(space.tasks())) & set(space.report_orders(space.tasks()))
+    assert not set(space.search_orders(space.tasks())) & set(space.confirm_orders(space.tasks()))
 
 
 def test_lines_are_those_of_keys_and_tables():

@@ -1,0 +1,63 @@
+"""Tasks, sample shape and outputs of a benchmark, known without its data."""
+
+from typing import Any, NamedTuple
+
+from sweep.space.names import Options, known
+
+MOST_TASKS = 1000
+STAND_IN = 500  # blank training samples a class
+DATASETS: dict[str, tuple[int, tuple[int, ...]]] = {
+    "digits": (10, (1, 8, 8)),
+    "mnist": (10, (1, 28, 28)),
+    "fashion_mnist": (10, (1, 28, 28)),
+    "cifar10": (10, (3, 32, 32)),
+    "cifar100": (100, (3, 32, 32)),
+    "cifar10_100": (110, (3, 32, 32)),
+}
+"""Classes, and the shape of a sample [channels, height, width]: a space is checked without its data."""
+
+
+class Shape(NamedTuple):
+    """What a benchmark says of itself."""
+
+    tasks: int
+    features: tuple[int, ...]  # of one sample
+    outputs: int
+
+
+UNSEEN = Shape(5, (3, 32, 32), 10)
+"""What a model is checked with when the benchmark is wrong."""
+
+
+def shape(name: str, options: Options) -> Shape:
+    """Tasks, sample shape and outputs of a benchmark, its own data set replaced by a small blank one.
+
+    ValueError or TypeError for options that it refuses. Whatever `module:attribute` makes is made.
+    """
+    from nai.datasets import benchmark
+
+    if ":" in name:
+        made = benchmark(name, **options)
+        return Shape(len(made.tasks), made.features, made.outputs)
+    own = dict(options)
+    dataset = own.pop("dataset")
+    own.pop("root", None)
+    if dataset not in DATASETS:
+        raise ValueError(f"dataset {dataset!r} is unknown: known are {', '.join(DATASETS)}")
+    if isinstance(own.get("tasks"), int) and not 1 <= own["tasks"] <= MOST_TASKS:
+        raise ValueError(f"tasks {own['tasks']} must be from 1 to {MOST_TASKS}")
+    if own.get("seed", 0) < 0:
+        raise ValueError(f"seed {own['seed']} must be at least 0")
+    classes, features = DATASETS[dataset]
+    made = known("benchmark")[name](_blank(dataset, classes), **own)
+    return Shape(len(made.tasks), features, made.outputs)
+
+
+def _blank(dataset: str, classes: int) -> Any:
+    import numpy as np
+
+    from nai.builders import Source
+
+    labels = np.repeat(np.arange(classes), STAND_IN + 1)
+    is_test = np.arange(len(labels)) % (STAND_IN + 1) == STAND_IN
+    return Source(dataset, np.zeros((len(labels), 1, 2, 2), np.uint8), labels, is_test)
