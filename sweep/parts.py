@@ -17,24 +17,24 @@ from pathlib import Path
 
 # A hidden .nfs file is what a network disk leaves of a removed part that somebody still reads.
 _DRAFT = re.compile(r"\.draft-\d+-[0-9a-f]+|\.nfs[0-9a-f]+")
-_PART = re.compile(r"part-[0-9a-f]{32}\.parquet")
+_PART = re.compile(r"part-[0-9a-f]{32}\.(?:parquet|json)")
 
 
 class UnsoundError(Exception):
     """A file that is not a part as it was written."""
 
 
-def name_of(data: bytes) -> str:
-    """The name of the part that holds these bytes."""
-    return f"part-{hashlib.sha256(data).hexdigest()[:32]}.parquet"
+def name_of(data: bytes, kind: str = ".parquet") -> str:
+    """The name of the part that holds these bytes; kind: .parquet or .json."""
+    return f"part-{hashlib.sha256(data).hexdigest()[:32]}{kind}"
 
 
-def add(folder: Path, data: bytes) -> Path:
+def add(folder: Path, data: bytes, *, kind: str = ".parquet") -> Path:
     """Make the bytes a durable part of the folder, made where it lacks; the same bytes are the same part.
 
     Errors: OSError naming the part and the free space; nothing is published then.
     """
-    part = folder / name_of(data)
+    part = folder / name_of(data, kind)
     _save(data, part, _claim)
     return part
 
@@ -70,13 +70,15 @@ def load(part: Path) -> bytes:
     """
     if not _PART.fullmatch(part.name):
         raise UnsoundError(
-            "not a record of this sweep: those are named part-<32 hex digits>.parquet; move it away"
+            "not a record of this sweep: those are named part-<32 hex digits>.parquet (or .json for "
+            "suggestions); move it away"
         )
     data = _content(part)
-    if name_of(data) != part.name:
+    if (name := name_of(data, part.suffix)) != part.name:
+        again = "its suggestion is asked again" if part.suffix == ".json" else "its trials run again"
         raise UnsoundError(
-            f"torn or altered: its {len(data)} bytes belong under {name_of(data)}; "
-            "put a copy back, or move it away and its trials run again"
+            f"torn or altered: its {len(data)} bytes belong under {name}; "
+            f"put a copy back, or move it away and {again}"
         )
     return data
 
@@ -121,7 +123,7 @@ def _claim(draft: Path, part: Path) -> None:
     try:
         os.link(draft, part)
     except FileExistsError:
-        if name_of(part.read_bytes()) != part.name:
+        if name_of(part.read_bytes(), part.suffix) != part.name:
             taken = "a damaged file has this name; move it away and run again"
             raise FileExistsError(errno.EEXIST, taken) from None
     except OSError:
