@@ -4,7 +4,7 @@ from sweep.analysis.arms import Arm, Crossing, Order, Row, Seed, accuracy, arms,
 from sweep.analysis.asked import Asked, Contest, Hunt
 from sweep.analysis.goals import Goal, aggregate, by_order, fronts
 from sweep.analysis.hunts import Found, hunted
-from sweep.analysis.intervals import Needed, crossed_half_width, needed_orders
+from sweep.analysis.intervals import crossed_half_width, least_half_width, needed_orders, orders_for_tail
 from sweep.analysis.ranking import Point, Ranked, ranking, strength_curve
 from sweep.analysis.results import plain, results, write_json
 from sweep.analysis.tables import ArmSummary, Paired, final_averages, paired, summarise, summary
@@ -19,7 +19,6 @@ __all__ = [
     "Found",
     "Goal",
     "Hunt",
-    "Needed",
     "Order",
     "Paired",
     "Point",
@@ -37,7 +36,9 @@ __all__ = [
     "fronts",
     "hunted",
     "labels",
+    "least_half_width",
     "needed_orders",
+    "orders_for_tail",
     "paired",
     "plain",
     "ranking",

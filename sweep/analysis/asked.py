@@ -28,8 +28,8 @@ class Contest:
 class Hunt:
     """A hunt for the worst order of a suggestion (or the best): what it tried, in turn, and what it cost.
 
-    `budget` is how many orders it may try, `cost` the task trainings it took, `random` the number of random
-    orders that it is compared with.
+    `budget` and `cost` are task trainings, given and taken. It is compared with `random` random orders, and
+    these are the `reference`, drawn whatever the hunt found; empty for whatever else is on record.
     """
 
     suggestion: str
@@ -39,6 +39,7 @@ class Hunt:
     budget: int
     cost: int
     random: int
+    reference: tuple[Order, ...] = ()
 
 
 @dataclass(frozen=True)

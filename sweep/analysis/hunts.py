@@ -16,10 +16,10 @@ from sweep.analysis.asked import Hunt
 class Found:
     """The outcome of a hunt: test accuracies 0..1 at the end; None where nothing is on record.
 
-    `course` is the best found after each try. `drawn` random orders are expected to find `expected` at best,
-    and to find what the hunt found, or better, with chance `luck`, by the `others` orders on record that the
-    hunt did not need to be told of. `rank` is that of the find among all orders, 1 the very worst (or best),
-    if all are on record.
+    `course` is the best found after each try. `drawn` random orders, out of `pool` on record, are expected to
+    find `expected` at best, and what the hunt found, or better, with chance `luck`; the pool is all orders if
+    they are on record, else the hunt's reference. `rank` is that of the find among all orders, 1 the very
+    worst (or best), if all are on record.
     """
 
     suggestion: str
@@ -32,7 +32,7 @@ class Found:
     value: float | None = None
     order: Order | None = None
     course: tuple[float, ...] = ()
-    others: int = 0
+    pool: int = 0
     drawn: int = 0
     expected: float | None = None
     luck: float | None = None
@@ -60,12 +60,15 @@ def hunted(hunt: Hunt, arm: Arm) -> Found:
 def _compared(
     known: Mapping[Order, float], tried: Mapping[Order, float], hunt: Hunt, sign: int
 ) -> dict[str, Any]:
-    """The find against random orders: all orders if they are on record, else those that were not hunted."""
+    """The find against random orders."""
     everything = len(known) == math.factorial(len(next(iter(tried))))
-    pool = known if everything else {order: v for order, v in known.items() if order not in tried}
-    values, best = np.sort(sign * np.array(list(pool.values()))), min(sign * v for v in tried.values())
+    chosen = _pool(known, tried, hunt, everything)
+    values, best = (
+        np.sort(sign * np.array([known[order] for order in chosen])),
+        min(sign * v for v in tried.values()),
+    )
     drawn = min(hunt.random, len(values))
-    found: dict[str, Any] = {"others": len(values), "drawn": drawn}
+    found: dict[str, Any] = {"pool": len(values), "drawn": drawn}
     if drawn:
         chances = _least_of(len(values), drawn)
         found["expected"] = float(sign * (values * chances).sum())
@@ -73,6 +76,16 @@ def _compared(
     if everything:
         found["rank"] = 1 + int((values < best).sum())
     return found
+
+
+def _pool(
+    known: Mapping[Order, float], tried: Mapping[Order, float], hunt: Hunt, everything: bool
+) -> list[Order]:
+    if everything:
+        return list(known)
+    if hunt.reference:
+        return [order for order in hunt.reference if order in known]
+    return [order for order in known if order not in tried]
 
 
 def _least_of(count: int, drawn: int) -> Floats:

@@ -1,9 +1,8 @@
 """What a sample of task orders crossed with seeds can say about the mean over all orders and seeds."""
 
 import math
-from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,56 +58,35 @@ def unseen_worse(orders: int, population: int, level: float = 0.95) -> float:
     return (low + 1) / population
 
 
-class Needed(NamedTuple):
-    """How many orders a question needs, None if no number of them can answer it.
-
-    `half` is the half-width of the mean to be expected with so many, or with all there are if none suffice;
-    None for a tail.
-    """
-
-    orders: int | None
-    half: float | None = None
-
-
 MOST_ORDERS = 100_000
 """More orders than this are not looked at: nobody would run them."""
 
 
-def needed_orders(until: Mapping[str, float], values: Floats, population: int) -> Needed:
-    """How many orders the confirmation needs, all told: for "half_width" of the mean, or for the "tail".
+def needed_orders(values: Floats, population: int, *, half_width: float, level: float = 0.95) -> int | None:
+    """The fewest orders with which the mean is expected to be known to this half-width, accuracy 0..1.
 
-    values: what the arm has reached so far, [orders, seeds]; it says nothing about the tail. population: how
-    many orders exist. ValueError for another question.
+    values: [orders, seeds], a sample that tells how orders, seeds and the rest vary; if it reaches the
+    half-width, its own number of orders. population: how many orders exist. None where no number of orders is
+    enough, since what the seeds leave uncertain stays (`least_half_width`), or where there are not 2 orders
+    and 2 seeds to tell from. Source: as `crossed_half_width`.
     """
-    match dict(until):
-        case {"half_width": asked, **rest} if not rest:
-            return orders_for_half_width(values, population, asked)
-        case {"tail": share, **rest} if not rest:
-            return Needed(orders_for_tail(share, population))
-    raise ValueError(f"until {dict(until)} is no question: give half_width=0.002 or tail=0.05")
-
-
-def orders_for_half_width(values: Floats, population: int, asked: float, level: float = 0.95) -> Needed:
-    """The fewest orders with which the mean is expected to have at most this half-width, 0..1.
-
-    values: [orders, seeds], a sample that tells how orders, seeds and the rest vary; 2 of each at least. What
-    the seeds alone leave uncertain stays, however many orders there are. Source: as `crossed_half_width`.
-    """
-    orders, seeds = values.shape
     reached = crossed_half_width(values, population, level)
-    if reached is None:
-        raise ValueError(
-            f"{orders} orders and {seeds} seeds give no half-width: confirm with 2 orders and 2 seeds or more"
-        )
-    if reached <= asked:
-        return Needed(orders, reached)
-    counts = np.arange(orders + 1, min(population, MOST_ORDERS) + 1)
-    expected = _expected_half_width(values, counts, population, level)
-    enough = np.flatnonzero(expected <= asked)
-    if enough.size:
-        return Needed(int(counts[enough[0]]), float(expected[enough[0]]))
-    everything = _expected_half_width(values, np.array([population], dtype=np.float64), population, level)
-    return Needed(None, float(everything[0]))
+    if reached is None or reached <= half_width:
+        return None if reached is None else len(values)
+    counts = np.arange(len(values) + 1, min(population, MOST_ORDERS) + 1)
+    enough = np.flatnonzero(_expected_half_width(values, counts, population, level) <= half_width)
+    return int(counts[enough[0]]) if enough.size else None
+
+
+def least_half_width(values: Floats, population: int, level: float = 0.95) -> float | None:
+    """The half-width to be expected with all the orders there are: more seeds alone would make it smaller.
+
+    values: [orders, seeds], as for `needed_orders`; None with fewer than 2 of either.
+    """
+    if min(values.shape) < 2:
+        return None
+    everything = np.array([population], dtype=np.float64)
+    return float(_expected_half_width(values, everything, population, level)[0])
 
 
 def orders_for_tail(share: float, population: int, level: float = 0.95) -> int:

@@ -7,12 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from sweep.analysis.arms import Arm, Row, arms, crossing, failed, varied
 from sweep.analysis.asked import Asked, Contest
 from sweep.analysis.hunts import hunted
-from sweep.analysis.intervals import needed_orders
+from sweep.analysis.intervals import least_half_width, needed_orders, orders_for_tail
 from sweep.analysis.ranking import Ranked, ranking, strength_curve
 from sweep.analysis.tables import ArmSummary, Paired, final_averages, paired, summarise
 from sweep.analysis.verdict import verdict
@@ -174,22 +172,23 @@ def _pairs(leaders: Sequence[str], group: Arms, asked: Asked) -> list[Paired]:
 
 
 def _until(asked: Asked, table: Sequence[Mapping[str, Any]], group: Arms) -> dict[str, Any] | None:
-    """Whether the confirmation is as sure as it was asked to be, and how many orders each arm needs."""
+    """Whether the confirmation is as sure as it was asked to be, and how many orders each arm needs for it."""
     if asked.until is None:
         return None
-    needs = [_needs(asked, group[line["suggestion"]]) for line in table if line["orders"]]
-    met = bool(needs) and all(one["orders"] is not None and one["orders"] <= one["run"] for one in needs)
+    needs = [_needs(asked, asked.until, group[line["suggestion"]]) for line in table if line["orders"]]
+    met = bool(needs) and all(one["needed"] is not None and one["needed"] <= one["orders"] for one in needs)
     return {"asked": dict(asked.until), "met": met, "arms": needs}
 
 
-def _needs(asked: Asked, arm: Arm) -> dict[str, Any]:
+def _needs(asked: Asked, until: Mapping[str, float], arm: Arm) -> dict[str, Any]:
     runs = crossing(arm, asked.confirm_orders, asked.confirm_seeds)
-    line = {"suggestion": arm.suggestion, "label": arm.label, "run": len(runs.orders)}
-    if "half_width" in (asked.until or {}) and min(len(runs.orders), len(runs.seeds)) < 2:
-        return {**line, "orders": None, "half": None}
-    values = final_averages(runs) if runs.orders else np.empty((0, 0))
-    needed = needed_orders(asked.until or {}, values, math.factorial(runs.matrices.shape[-1]))
-    return {**line, **needed._asdict()}
+    population = math.factorial(runs.matrices.shape[-1])
+    line = {"suggestion": arm.suggestion, "label": arm.label, "orders": len(runs.orders)}
+    if "tail" in until:
+        return {**line, "needed": orders_for_tail(until["tail"], population), "least": None}
+    values = final_averages(runs)
+    needed = needed_orders(values, population, half_width=until["half_width"])
+    return {**line, "needed": needed, "least": least_half_width(values, population)}
 
 
 def _unjudged(best: Ranked | None, first: str | None, asked: Asked) -> dict[str, Any]:
