@@ -5,6 +5,7 @@ Rules decide from the suggestion's own values and those of suggestions that were
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,14 @@ Measure = Callable[[str, Sequence[Order]], Values | None]
 """The objectives of a suggestion over some orders; None unless all its runs on them have results."""
 ROUNDING = 1e-12
 """Differences of accuracies below this are rounding."""
+
+
+class Course(NamedTuple):
+    """How a suggestion has run: its values by step, how it ended, and its value in the end."""
+
+    reports: Sequence[tuple[int, float]]
+    state: str
+    value: float
 
 
 def race(
@@ -52,11 +61,11 @@ def pseudo_values(
     None when one of the two lacks a run.
     """
     rest = [[o for j, o in enumerate(orders) if j != i] for i in range(len(orders))]
-    pairs = [(measure(name, part), measure(rival, part)) for part in (orders, *rest)]
-    if any(own is None or other is None for own, other in pairs):
+    own, other = ([measure(one, part) for part in (orders, *rest)] for one in (name, rival))
+    if None in own or None in other:
         return None
-    whole, *without = np.array([np.subtract(own, other) for own, other in pairs], dtype=np.float64)
-    return np.asarray(len(orders) * whole - (len(orders) - 1) * np.array(without))
+    theta = np.array(own, dtype=np.float64) - np.array(other, dtype=np.float64)
+    return np.asarray(len(orders) * theta[0] - (len(orders) - 1) * theta[1:])
 
 
 def behind(values: NDArray[np.float64]) -> float:

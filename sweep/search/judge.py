@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from nai.orders import Order
-from sweep.search.study import Course, prunes, step
+from sweep.search.study import prunes
 from sweep.space import Search
-from sweep.stopping import Measure, Values, estimate, front, race
+from sweep.stopping import Course, Measure, Values, estimate, front, race
 
 
 class Named(Protocol):
@@ -57,7 +57,7 @@ class Judge:
         known = self._known(candidate, others)
         if self.search.stopping == "none" or not known:
             return False
-        if self.search.stopping == "race":
+        if self.search.stopping == "race" and self.search.level:
             rivals = [one.arm.suggestion for one in self._leading(known)]
             return race(
                 measure,
@@ -94,7 +94,8 @@ class Judge:
         the others its value at the candidate's rung."""
         rung, last = len(candidate.values) - 1, one.values[-1][0] if one.values else 0.0
         rungs = range(len(one.values)) if self.search.stopping in ("asha", "hyperband") else [rung]
-        reports = [(step(self.search, i), one.values[i][0]) for i in rungs if i < len(one.values)]
+        # successive halving judges when its resource has grown eta times: here once a rung
+        reports = [((self.search.eta or 1) ** i, one.values[i][0]) for i in rungs if i < len(one.values)]
         if self.search.stopping == "wilcoxon":
             alone = [measure(one.arm.suggestion, (order,)) for order in orders]
             reports = [(i, value[0]) for i, value in enumerate(alone) if value is not None]

@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import optuna
 from optuna.distributions import (
@@ -33,6 +33,7 @@ from optuna.samplers import (
     RandomSampler,
     TPESampler,
 )
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from sweep.asked import Suggestion, Values
@@ -40,6 +41,7 @@ from sweep.search.points import Parameters
 from sweep.space import Choice, Range, Search
 from sweep.space.conditions import acts
 from sweep.space.settings import among
+from sweep.stopping import Course
 
 EVOLVING = ("cmaes", "nsga2")
 """Samplers whose state is a course of generations; it is rebuilt by asking and telling again."""
@@ -173,7 +175,7 @@ class _Evolving(BaseSampler):
 def created(directions: Sequence[int]) -> optuna.Study:
     """An empty study in memory; directions: 1 where bigger is better, -1 where smaller is."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # its warnings are about speed, in its own words
-    ways = ["maximize" if one > 0 else "minimize" for one in directions]
+    ways = [StudyDirection.MAXIMIZE if one > 0 else StudyDirection.MINIMIZE for one in directions]
     # the name decides the brackets of Hyperband
     return optuna.create_study(directions=ways, study_name="search", sampler=RandomSampler(seed=0))
 
@@ -242,19 +244,6 @@ def plain(parameter: Choice | Range, value: Any) -> Any:
 
 
 # ------------------------------------------------------------------ stopping early
-class Course(NamedTuple):
-    """How a suggestion has run: what is reported of it, as (step, value), and how it ended."""
-
-    reports: Sequence[tuple[int, float]]
-    state: str
-    value: float = 0.0  # in the end, of a complete one
-
-
-def step(search: Search, rung: int) -> int:
-    """The resource that a rung, counted from 0, stands for: successive halving then judges once a rung."""
-    return int(search.eta**rung) if search.stopping in ("asha", "hyperband") else rung
-
-
 def prunes(search: Search, direction: int, courses: Sequence[Course | None], *, rungs: int) -> bool:
     """Whether the pruner that the space names drops the last of these suggestions, by number; None: unknown.
 
@@ -277,17 +266,17 @@ def pruner(search: Search, rungs: int) -> BasePruner:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         match search.stopping:
-            case "asha":
+            case "asha" if search.eta:
                 return SuccessiveHalvingPruner(min_resource=1, reduction_factor=search.eta)
-            case "hyperband":
+            case "hyperband" if search.eta:
                 # a little above the last rung, as Optuna's logarithm rounds down
-                most = step(search, rungs - 1) + 1
+                most = search.eta ** (rungs - 1) + 1
                 return HyperbandPruner(min_resource=1, max_resource=most, reduction_factor=search.eta)
             case "median":
                 return MedianPruner()
-            case "percentile":
+            case "percentile" if search.keep:
                 return PercentilePruner(100.0 * search.keep)
-            case "wilcoxon":
+            case "wilcoxon" if search.level:
                 return WilcoxonPruner(p_threshold=search.level)
     raise ValueError(f"{search.stopping} is no pruner: take asha, hyperband, median, percentile or wilcoxon")
 
