@@ -26,7 +26,7 @@ from nai.optimise import Adam, fresh
 from nai.orders import Order
 from nai.seeds import Seeds
 from nai.training import Training
-from nai.tree import Grown, grow
+from nai.tree import Grown, Run, grow
 from nai.trial import Named, load, world_of
 from sweep.bundle import prepare
 
@@ -147,13 +147,13 @@ def differing(alone: Grown, tree: Grown) -> bool:
 def repeat(world: World, name: str, sample: Sequence[Order]) -> dict[str, float]:
     """One repeat: seconds of all orders in each way, and how many sampled orders differ from the tree."""
     method, seeds = METHODS[name], Seeds(0, 0)
-    runs = [(seeds, order) for order in ORDERS]
+    runs = [Run(method, seeds, order) for order in ORDERS]
     strength = method.strength if isinstance(method, Nai) else None
-    tree_time, found = seconds(lambda: list(grow(runs, world, method, TRAINING)))
+    tree_time, found = seconds(lambda: list(grow(runs, world, TRAINING)))
     results = {r.order: r for r in found}
     plain_time, plain = seconds(lambda: [plain_loop(world, order, strength) for order in sample])
     alone_time, alone = seconds(
-        lambda: [next(grow([(seeds, order)], world, method, TRAINING, width=1)) for order in sample]
+        lambda: [next(grow([Run(method, seeds, order)], world, TRAINING, width=1)) for order in sample]
     )
     scale = len(ORDERS) / len(sample)
     return {

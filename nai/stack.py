@@ -6,8 +6,9 @@ buffer whose rows are padded to 16 numbers, so that fused Adam's vector code mee
 """
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from torch.func import vmap
 from nai.methods.base import STACKED, Context, Method, described
 from nai.models import Network, Params
 
+T = TypeVar("T")
 Shapes = dict[str, torch.Size]
 
 LIGHT = 100_000
@@ -82,6 +84,20 @@ def chosen(mask: Tensor, new: Params, old: Params) -> Params:
     return {k: torch.where(mask.view(-1, *[1] * (v.ndim - 1)), v, old[k]) for k, v in new.items()}
 
 
+def chunks(items: Sequence[T], width: int) -> Iterator[Sequence[T]]:
+    """As few parts of at most `width` as will do, of even size."""
+    parts = math.ceil(len(items) / width)
+    for i in range(parts):
+        yield items[i * len(items) // parts : (i + 1) * len(items) // parts]
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether a device or this machine had no room for a tensor."""
+    # on a CPU torch raises a plain RuntimeError, worded by the operating system
+    words = ("can't allocate memory", "not enough memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(w in str(error) for w in words)
+
+
 class Rule(NamedTuple):
     """The method of a stack, whose lessons may differ in late hyperparameters."""
 
@@ -119,7 +135,7 @@ def varied(method: Method, late: Mapping[str, Tensor]) -> Method:
 
 
 def each(function: Callable[..., Any], rule: Rule, context: Context, many: bool) -> Callable[..., Any]:
-    """A hook of one lesson as a function of a stack: its first and last argument, method and context, are set.
+    """A hook of one lesson as a function of a stack: its ends, the method and the context, are set.
 
     many: map over the leading axis; else the hook takes the stack as it is, or there is no such axis.
     What the stack shares is closed over: vmap flattens every argument in Python.

@@ -1,11 +1,9 @@
 """The order tree: orders that start alike are learnt once until they part."""
 
-import math
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,27 +11,30 @@ from torch import Tensor
 from nai import stack
 from nai.evaluate import Accuracy, evaluate
 from nai.learn import Lesson, World, begin, learn
-from nai.methods.anchored import effective_strength
-from nai.methods.base import Method
-from nai.orders import Order, check
+from nai.methods.anchored import guarded, weighed
+from nai.methods.base import Method, described
+from nai.orders import Order
+from nai.prefixes import Key, Run, checked, path, plan, trainings
 from nai.seeds import Seeds
+from nai.states import State, States, Store
 from nai.training import Training
 
-T = TypeVar("T")
-Run = tuple[Seeds, Order]
-Key = tuple[Seeds, tuple[int, ...]]
+__all__ = ["Grown", "Run", "grow", "plan", "trainings"]
+
+
 Todo = tuple[Key, Lesson, int | None]  # a node, the lesson before it, and the task that leads to it
 
 
 class Grown(NamedTuple):
-    """The result of one order with one pair of seeds.
+    """The result of one run.
 
     valid and test: [tasks learnt + 1, tasks], row r after r tasks, column = home task; None with an error.
     strengths: strength x mean importance after each task, None for methods without.
-    seconds: this order's share of the time of the stacks that it was part of. width: of its widest stack.
+    seconds: this run's share of the time of the stacks that it was part of. width: of its widest stack.
     lesson: weights and memory at the end; it is not held here, so keep it only if you need it.
     """
 
+    method: Method
     seeds: Seeds
     order: Order
     valid: Tensor | None
@@ -49,7 +50,7 @@ class Step(NamedTuple):
     """What is kept of a node once its lesson is gone."""
 
     accuracy: Accuracy | None
-    strength: float | None
+    importance: float | None
     seconds: float
     width: int
     error: str | None
@@ -64,71 +65,86 @@ class Learnt(NamedTuple):
     width: int
 
 
-@dataclass
-class Node:
-    """A prefix of orders (or what a method makes of it): what follows it, and how many orders pass."""
-
-    children: dict[Key, int] = field(default_factory=dict)  # key to home index of the task that leads there
-    runs: list[Run] = field(default_factory=list)
-
-
-def plan(runs: Sequence[Run], method: Method) -> dict[Key, Node]:
-    """The tree of all runs: every node that must be learnt, roots included."""
-    nodes: dict[Key, Node] = defaultdict(Node)
-    for seeds, order in runs:
-        path = _path(seeds, order, method)
-        for parent, key, task in zip(path, path[1:], order, strict=False):
-            nodes[parent].children[key] = task
-        for key in path:
-            nodes[key].runs.append((seeds, order))
-    return dict(nodes)
-
-
-def trainings(runs: Sequence[Run], method: Method) -> int:
-    """Task trainings that the tree needs (without it: the sum of the orders' lengths)."""
-    return sum(bool(done) for _, done in plan(runs, method))
-
-
 def grow(
-    runs: Sequence[Run], world: World, method: Method, training: Training, *, width: int | None = None
+    runs: Sequence[Run],
+    world: World,
+    training: Training,
+    *,
+    width: int | None = None,
+    states: States | None = None,
+    later: Sequence[Run] = (),
 ) -> Iterator[Grown]:
     """Learn all runs, each shared prefix once, in stacks; yields each run as soon as it is complete.
 
+    Runs of methods that differ in late hyperparameters alone share their first tasks and their stacks.
     Depth first, so that at most one stack a level is held: memory does not grow with the orders.
     width: lessons of a stack; None chooses by network and device. Results do not depend on it (on a CPU
     bit for bit). A run that diverges, or does not fit into memory alone, comes back with an error.
-    ValueError: an order is not a permutation of the tasks, or width is below 1.
+    states: where runs of earlier calls have left nodes to start from, and those that the runs `later` will
+    go on from are kept (a node that failed is not). They change no bit.
+    ValueError: an order is no permutation of the tasks nor the start of one, width is below 1, or states are
+    asked of a world without a digest.
     """
     if width is not None and width < 1:
         raise ValueError(f"width {width} must be at least 1, or None to choose it by network and device")
-    for _, order in runs:
-        check(order, len(world.train))
-    return _Tree(runs, world, method, training, stack.width(world.net, world.device, width)).grown()
+    if states is not None and not world.digest:
+        raise ValueError(
+            "states need a world with a digest, so that no other's are taken: use trial.world_of"
+        )
+    for run in (*runs, *later):
+        checked(run.order, len(world.train))
+    together = stack.width(world.net, world.device, width)
+    store = None if states is None else Store(states, world, training)
+    return _Tree(runs, world, training, width=together, store=store, later=later).grown()
 
 
 class _Tree:
     def __init__(
-        self, runs: Sequence[Run], world: World, method: Method, training: Training, width: int
+        self,
+        runs: Sequence[Run],
+        world: World,
+        training: Training,
+        *,
+        width: int,
+        store: Store | None,
+        later: Sequence[Run],
     ) -> None:
-        self.world, self.method, self.training, self.width = world, method, training, width
-        self.runs = list(dict.fromkeys(runs))
-        self.nodes = plan(self.runs, method)
+        self.world, self.training, self.width = world, training, width
+        self.store, self.later = store, later
+        self.runs = list({(described(run.method), *run[1:]): run for run in runs}.values())
+        self.paths = [path(run) for run in self.runs]
+        starts = [store.start(run) if store else 0 for run in self.runs]
+        self.nodes = plan(self.runs, starts)
+        self.starts = {  # nodes to start from, with the tasks that led there, and a run that came that way
+            (keys[n], run.order[:n]): number
+            for number, (keys, n, run) in enumerate(zip(self.paths, starts, self.runs, strict=True))
+        }
+        self.taken = {key for key, _ in self.starts}  # nodes that have been learnt or are about to be
+        self.ahead = {
+            key for node in self.nodes.values() for key in node.children
+        } - self.taken  # to be learnt
+        self.keep = self._kept(later)
         self.steps: dict[Key, Step] = {}
+        self.arrived: set[Key] = set()
         self.ends: dict[Key, Lesson] = {}  # of nodes where runs end, until these are over
-        self.waiting = {run: len(run[1]) + 1 for run in self.runs}
+        self.waiting = [len(p) for p in self.paths]
 
     def grown(self) -> Iterator[Grown]:
-        seeds = dict.fromkeys(s for s, _ in self.runs)
-        for some in _chunks([(s, self.method.node(())) for s in seeds], self.width):
-            yield from self._below([(key, begin(self.world, self.method, key[0]), None) for key in some])
+        alike = defaultdict(list)  # nodes to start from, by whether their lessons may share a stack
+        for key, done in self.starts:
+            method = self._method(key)
+            alike[described(method, method.late), bool(done)].append((key, done))
+        for (_, stored), starts in alike.items():
+            for some in stack.chunks(starts, self.width):
+                yield from self._resumed(some) if stored else self._below([self._begun(k) for k, _ in some])
 
     def _below(self, todo: Sequence[Todo]) -> Iterator[Grown]:
-        for some in _chunks(todo, self.width):
+        for some in stack.chunks(todo, self.width):
             started = time.perf_counter()
             learnt = self._learn(some)
             yield from self._record(learnt, time.perf_counter() - started)
-            failed = [key for key, *_ in some if key not in self.steps]
-            yield from (run for key in failed for run in self._fail(key, "out of memory: alone in its stack"))
+            left = [key for key, *_ in some if key not in {x.key for x in learnt}]
+            yield from (run for key in left for run in self._fail(key, "out of memory: alone in its stack"))
             yield from self._below(self._next([x for x in learnt if self.steps[x.key].error is None]))
 
     def _next(self, parents: Sequence[Learnt]) -> list[Todo]:
@@ -136,22 +152,32 @@ class _Tree:
             key: (parent.lesson, task)
             for parent in parents
             for key, task in self.nodes[parent.key].children.items()
-            if key not in self.steps
+            if key not in self.taken
         }
+        self.taken.update(todo)
         return [(key, *what) for key, what in todo.items()]
+
+    # ---------------------------------------------------------------- learning
+    def _begun(self, key: Key) -> Todo:
+        return key, begin(self.world, self._method(key), key.seeds), None
+
+    def _method(self, key: Key) -> Method:
+        """One of those that share the node."""
+        return self.runs[self.nodes[key].runs[0]].method
 
     def _learn(self, some: Sequence[Todo]) -> list[Learnt]:
         """The lessons that fit into memory with their evaluation, in as many stacks as that takes."""
         try:
             return self._stack(some)
         except RuntimeError as error:
-            if not _out_of_memory(error):
+            if not stack.out_of_memory(error):
                 raise
         if self.world.device.type == "cuda":
             torch.cuda.empty_cache()
         if len(some) == 1:
             return []
         half = len(some) // 2
+        self.width = min(self.width, len(some) - half)  # the next stack need not try as many
         return self._learn(some[:half]) + self._learn(some[half:])
 
     def _stack(self, some: Sequence[Todo]) -> list[Learnt]:
@@ -159,71 +185,114 @@ class _Tree:
         keys = [key for key, *_ in some]
         lessons = [lesson for _, lesson, _ in some]
         tasks = [task for *_, task in some if task is not None]
+        methods = [self._method(key) for key in keys]
         if tasks:
-            seeds = [s for s, _ in keys]
-            lessons = learn(lessons, tasks, self.world, self.method, training=self.training, seeds=seeds)
-        marks = evaluate(lessons, self.world, self.method)
+            seeds = [key.seeds for key in keys]
+            lessons = learn(lessons, tasks, self.world, methods, training=self.training, seeds=seeds)
+        marks = evaluate(lessons, self.world, methods)
         return [Learnt(*x, len(some)) for x in zip(keys, lessons, marks, strict=True)]
 
+    # ---------------------------------------------------------------- results
     def _record(self, learnt: Sequence[Learnt], seconds: float) -> Iterator[Grown]:
         for key, lesson, accuracy, width in learnt:
             if not lesson.finite:
                 yield from self._fail(key, f"diverged: weights are not finite after tasks {lesson.done}")
                 continue
-            strength = effective_strength(self.method, lesson.memory)
-            self.steps[key] = Step(accuracy, strength, seconds / len(learnt), width, None)
-            if not self.nodes[key].children:
+            step = Step(accuracy, guarded(lesson.memory), seconds / len(learnt), width, None)
+            yield from self._arrived(key, step, lesson)
+
+    def _arrived(self, key: Key, step: Step, lesson: Lesson | None) -> Iterator[Grown]:
+        """Every run through a node is one step further; without a lesson, no run ends there."""
+        self.steps[key] = step
+        self.arrived.add(key)
+        if lesson is not None:
+            self._keep(key, lesson)
+            if self._ending(key):
                 self.ends[key] = lesson
-            for run in [r for r in self.nodes[key].runs if self.waiting[r]]:
-                self.waiting[run] -= 1
-                if not self.waiting[run]:
-                    yield self._result(run)
+        for number in [n for n in self.nodes[key].runs if self.waiting[n]]:
+            self.waiting[number] -= 1
+            if not self.waiting[number]:
+                yield self._result(number)
 
     def _fail(self, key: Key, error: str) -> Iterator[Grown]:
         """Every run through a node that failed, and is not over yet, ends with its error."""
         self.steps[key] = Step(None, None, 0.0, 1, error)
-        for run in self.nodes[key].runs:
-            if self.waiting[run]:
-                self.waiting[run] = 0
-                yield Grown(*run, None, None, None, 0.0, 1, error, None)
+        for number in self.nodes[key].runs:
+            if self.waiting[number]:
+                self.waiting[number] = 0
+                yield Grown(*self.runs[number], None, None, None, 0.0, 1, error, None)
 
-    def _result(self, run: Run) -> Grown:
-        seeds, order = run
-        path = _path(seeds, order, self.method)
-        steps = [self.steps[key] for key in path]
-        shares = [s.seconds / len(self.nodes[key].runs) for s, key in zip(steps, path, strict=True)]
+    def _result(self, number: int) -> Grown:
+        run, keys = self.runs[number], self.paths[number]
+        steps = [self.steps[key] for key in keys]
+        shares = [s.seconds / len(self.nodes[key].runs) for s, key in zip(steps, keys, strict=True)]
         found = [s.accuracy for s in steps if s.accuracy is not None]
-        strengths = [s.strength for s in steps[1:] if s.strength is not None]
+        strengths = [weighed(run.method, s.importance) for s in steps[1:]]
         return Grown(
-            seeds,
-            order,
+            *run,
             torch.stack([a.valid for a in found]),
             torch.stack([a.test for a in found]),
-            tuple(strengths) if len(strengths) == len(order) else None,
+            tuple(s for s in strengths if s is not None) if None not in strengths else None,
             sum(shares),
             max(s.width for s in steps),
             None,
-            self._end(path[-1]),
+            self.ends[keys[-1]] if self._ending(keys[-1]) else self.ends.pop(keys[-1]),
         )
 
-    def _end(self, key: Key) -> Lesson | None:
-        """The lesson of a node where runs end, given up with the last of them."""
-        over = not any(self.waiting[run] for run in self.nodes[key].runs)
-        return self.ends.pop(key, None) if over else self.ends.get(key)
+    def _ending(self, key: Key) -> bool:
+        """Whether runs that are not over yet end in a node."""
+        return any(self.waiting[n] and self.paths[n][-1] == key for n in self.nodes[key].runs)
 
+    # ---------------------------------------------------------------- states
+    def _kept(self, later: Sequence[Run]) -> dict[Key, dict[str, list[Key]]]:
+        """For each node from which later runs go on: the keys of states they look for, and the way there."""
+        keep: dict[Key, dict[str, list[Key]]] = defaultdict(dict)
+        for run in later if self.store else ():
+            keys = path(run)
+            depth = next((n for n in range(len(keys) - 1, 0, -1) if keys[n] in self.ahead | self.taken), 0)
+            if self.store and keys[depth] in self.ahead:
+                keep[keys[depth]][self.store.key(run, depth)] = keys[: depth + 1]
+        return dict(keep)
 
-def _path(seeds: Seeds, order: Order, method: Method) -> list[Key]:
-    return [(seeds, method.node(order[:depth])) for depth in range(len(order) + 1)]
+    def _keep(self, key: Key, lesson: Lesson) -> None:
+        for name, keys in self.keep.get(key, {}).items():
+            steps = [self.steps[k] for k in keys if k in self.steps]
+            found = [s.accuracy for s in steps if s.accuracy is not None]
+            # a method that shares nodes between orders may have come here another way
+            if self.store and len(found) == len(keys):
+                valid, test = (torch.stack(list(rows)) for rows in zip(*found, strict=True))
+                importances = tuple(s.importance for s in steps[1:] if s.importance is not None)
+                self.store.write(name, State(lesson, valid, test, importances))
 
+    def _resumed(self, starts: Sequence[tuple[Key, Order]]) -> Iterator[Grown]:
+        """Runs that start from states; those whose state is gone start anew from what there is."""
+        opened: list[Learnt] = []
+        again: set[int] = set()
+        for key, done in starts:
+            run = self.runs[self.starts[key, done]]
+            state = self.store.read(run, len(done)) if self.store else None
+            if state is None:
+                again.update(self.nodes[key].runs)
+                continue
+            opened.append(Learnt(key, state.lesson, Accuracy(state.valid[-1], state.test[-1]), 1))
+            yield from self._read(state, path(run)[: len(done) + 1])
+        yield from self._below(self._next(opened))
+        yield from self._anew([n for n in sorted(again) if self.waiting[n]])
 
-def _chunks(items: Sequence[T], width: int) -> Iterator[Sequence[T]]:
-    """As few parts of at most `width` as will do, of even size."""
-    parts = math.ceil(len(items) / width)
-    for i in range(parts):
-        yield items[i * len(items) // parts : (i + 1) * len(items) // parts]
+    def _read(self, state: State, keys: Sequence[Key]) -> Iterator[Grown]:
+        """The steps on the way to a state; nodes with a lesson of their own to come wait for that."""
+        importances = (None, *(state.importances or [None] * (len(keys) - 1)))
+        coming = self.ahead | {key for key, _ in self.starts} - {keys[-1]}
+        for key, valid, test, importance in zip(keys, state.valid, state.test, importances, strict=True):
+            step = self.steps.setdefault(key, Step(Accuracy(valid, test), importance, 0.0, 1, None))
+            if key not in coming | self.arrived:
+                yield from self._arrived(key, step, state.lesson if key == keys[-1] else None)
 
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    # on a CPU torch raises a plain RuntimeError, worded by the operating system
-    words = ("can't allocate memory", "not enough memory")
-    return isinstance(error, torch.OutOfMemoryError) or any(w in str(error) for w in words)
+    def _anew(self, numbers: Sequence[int]) -> Iterator[Grown]:
+        for number in numbers:
+            self.waiting[number] = 0
+        if numbers:
+            runs = [self.runs[n] for n in numbers]
+            yield from _Tree(
+                runs, self.world, self.training, width=self.width, store=self.store, later=self.later
+            ).grown()

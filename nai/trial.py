@@ -15,12 +15,14 @@ import torch
 from nai import datasets
 from nai.learn import World
 from nai.methods import METHODS, Method
+from nai.methods.base import described
 from nai.models import MODELS, Network
 from nai.orders import Order
 from nai.seeds import Seeds
+from nai.states import States
 from nai.tasks import Benchmark
 from nai.training import Training
-from nai.tree import Grown, grow
+from nai.tree import Grown, Run, grow
 
 NUMERICS = 1
 """Raised by hand when a change of code changes results; the release number does not count."""
@@ -155,7 +157,15 @@ def world_of(benchmark: Benchmark, model: Named, device: str = "cpu") -> World:
         test=indices("test"),
         heads=heads.to(place),
         scenario=benchmark.scenario,
+        digest=_decides(benchmark, model),
     )
+
+
+def _decides(benchmark: Benchmark, model: Named) -> str:
+    """SHA-256 of what decides weights and accuracies beside method, training, order and seeds."""
+    known = {"numerics": NUMERICS, "torch": torch.__version__, **_revision(model.name)}
+    whole = {**known, "benchmark": benchmark.digest, "model": _defaults(model.name) | model.settings()}
+    return hashlib.sha256(canonical(whole).encode()).hexdigest()
 
 
 def settings(trial: Trial, digest: str) -> dict[str, Any]:
@@ -238,23 +248,34 @@ def run_many(
     benchmark: Benchmark | None = None,
     device: str = "cpu",
     width: int | None = None,
+    states: States | None = None,
+    later: Sequence[Trial] = (),
 ) -> Iterator[Outcome]:
-    """Trials that differ in order and seeds alone, through one order tree; each as soon as it is complete.
+    """Trials through one order tree, each as soon as it is complete; they may differ in order, seeds and
+    late hyperparameters of the method.
 
     benchmark: data already loaded. device: cpu, cuda, auto. width: lessons of a stack, None for automatic.
+    states: where earlier trials left what these go on from, and where what `later` trials will go on from
+    is kept.
     """
     if not trials:
         return
     first = trials[0]
-    by_run = {(t.seeds, t.order): t for t in trials}
-    for trial in by_run.values():
-        if dataclasses.replace(trial, order=first.order, seeds=first.seeds) != first:
-            raise ValueError(
-                f"run_many takes trials that differ in order and seeds alone, got {first} and {trial}"
-            )
+    for trial in (*trials, *later):
+        _check_alike(first, trial)
+    by_run = {(described(t.method), t.seeds, t.order): t for t in trials}
+    runs, coming = ([Run(t.method, t.seeds, t.order) for t in some] for some in (by_run.values(), later))
     world = world_of(benchmark or load(first.benchmark), first.model, device)
-    for result in grow(list(by_run), world, first.method, first.training, width=width):
-        yield Outcome(by_run[result.seeds, result.order], result)
+    for result in grow(runs, world, first.training, width=width, states=states, later=coming):
+        yield Outcome(by_run[described(result.method), result.seeds, result.order], result)
+
+
+def _check_alike(first: Trial, trial: Trial) -> None:
+    late = first.method.late
+    rest = dataclasses.replace(trial, order=first.order, seeds=first.seeds, method=first.method)
+    if rest != first or described(trial.method, late) != described(first.method, late):
+        may = ", ".join(["order", "seeds", *sorted(late)])
+        raise ValueError(f"run_many takes trials that differ in {may} alone, got {first} and {trial}")
 
 
 def _frozen(value: Any) -> Hashable:

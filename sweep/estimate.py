@@ -150,7 +150,8 @@ def trainings(settings: Settings, runs: Sequence[Run]) -> int:
     from nai import tree
     from nai.trial import method_of
 
-    return tree.trainings([_seeded(run) for run in runs], method_of(settings["method"]))
+    method = method_of(settings["method"])
+    return tree.trainings([_seeded(run, method) for run in runs])
 
 
 def stacks(settings: Settings, runs: Sequence[Run], width: int) -> Iterator[int]:
@@ -159,9 +160,9 @@ def stacks(settings: Settings, runs: Sequence[Run], width: int) -> Iterator[int]
     from nai.trial import method_of
 
     method = method_of(settings["method"])
-    nodes = tree.plan([_seeded(run) for run in runs], method)
+    nodes = tree.plan([_seeded(run, method) for run in runs])
     seen: set[Any] = set()
-    open_ = [_cut([key for key in nodes if not key[1]], width)]
+    open_ = [_cut([key for key in nodes if not key.done], width)]
     while open_:
         if not open_[-1]:
             open_.pop()
@@ -178,10 +179,11 @@ def _cut(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
     return [items[at : at + size] for at in range(0, len(items), size)]
 
 
-def _seeded(run: Run) -> Any:
+def _seeded(run: Run, method: Any) -> Any:
+    from nai import tree
     from nai.seeds import Seeds
 
-    return Seeds(*run.seeds), run.order
+    return tree.Run(method, Seeds(*run.seeds), run.order)
 
 
 # ------------------------------------------------------------------ cost

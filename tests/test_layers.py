@@ -54,6 +54,7 @@ FLOORS = (
     ("optimise", "stack", "training"),
     ("learn",),
     ("evaluate",),
+    ("prefixes", "states"),
     ("tree",),
     ("trial",),
     ("guard",),

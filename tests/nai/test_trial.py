@@ -254,10 +254,10 @@ def test_worlds_mark_each_task_s_own_outputs():
             lambda: run(changed(order=(0, 0, 2))),
             r"order \(0, 0, 2\) is not a permutation of the 3 tasks 0..2",
         ),
-        (lambda: run(changed(order=(0, 1))), r"order \(0, 1\) is not a permutation of the 3 tasks"),
+        (lambda: run(changed(order=(0, 1, 1))), r"order \(0, 1, 1\) is not a permutation of the 3 tasks"),
         (lambda: run(changed(order=(1, 2, 3))), r"order \(1, 2, 3\) is not a permutation"),
         (lambda: list(run_many([TRIAL], width=0)), "width 0 must be at least 1"),
-        (lambda: list(run_many([TRIAL, DECIDING["epochs"]])), "differ in order and seeds alone"),
+        (lambda: list(run_many([TRIAL, DECIDING["epochs"]])), "differ in order, seeds, strength alone"),
         (
             lambda: method_of({"name": "nia"}),
             r"method 'nia' is unknown: known are finetune, .* or module:attribute",

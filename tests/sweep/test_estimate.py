@@ -7,6 +7,7 @@ import pytest
 
 from nai.methods import Ewc, Finetune, Joint
 from nai.seeds import Seeds
+from nai.tree import Run as tree_run  # noqa: N813
 from nai.tree import plan as tree
 from sweep import estimate
 from sweep.agenda import Run
@@ -113,8 +114,8 @@ def test_stacks_hold_every_node_of_the_tree_once(method, width):
     settings = {"method": {"name": type(method).__name__.lower()}}
     runs = [Run(order, (s, 0)) for s in (0, 1) for order in itertools.permutations(range(4))]
     found = list(stacks(settings, runs, width))
-    nodes = tree([(Seeds(*run.seeds), run.order) for run in runs], method)
-    assert sum(found) == sum(bool(done) for _, done in nodes)
+    nodes = tree([tree_run(method, Seeds(*run.seeds), run.order) for run in runs])
+    assert sum(found) == sum(bool(key.done) for key in nodes)
     assert max(found) <= width
 
 
