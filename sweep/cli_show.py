@@ -51,14 +51,17 @@ def table(*headers: str, right: Sequence[int] = ()) -> Table:
 
 # ------------------------------------------------------------------ results
 def results(to: Console, found: Mapping[str, Any]) -> None:
-    """The best suggestions and the baselines on the same orders and seeds, and what to make of them."""
-    if any(line["orders"] for line in found["table"]):
+    """The best of each method and the baselines on the same orders and seeds, and what to make of them."""
+    lines = [line for line in found["table"] if line["place"] == 1]
+    if any(line["orders"] for line in lines):
         to.print(
             Text("Final test accuracy over all tasks, in per cent; worst and std are over orders.", "dim")
         )
-        (_blocks if to.width < NARROW else _summary)(to, found["table"])
+        (_blocks if to.width < NARROW else _summary)(to, lines)
         to.print()
     to.print(Text(found["verdict"]))
+    for said in (*_saved(found), *_hunted(found)):
+        to.print(Text(said))
     for caution in found["cautions"]:
         to.print(Text(f"! {caution}", "yellow"))
     to.print()
@@ -70,7 +73,7 @@ def _summary(to: Console, lines: Sequence[Mapping[str, Any]]) -> None:
     made.padding = (0, 1, 0, 0) if to.width >= ROOMY else 0
     for line in lines:
         made.add_row(
-            Text(f"{line['label']}\n").append(line["role"], "bold" if line["role"] == "best" else "dim"),
+            Text(f"{line['label']}\n").append(_role(line), "bold" if line["role"] == "best" else "dim"),
             *_figures(line),
             f"{line['orders']} × {line['seeds']}",
             Text(str(line["failed"]), "red" if line["failed"] else ""),
@@ -80,11 +83,38 @@ def _summary(to: Console, lines: Sequence[Mapping[str, Any]]) -> None:
 
 def _blocks(to: Console, lines: Sequence[Mapping[str, Any]]) -> None:
     for line in lines:
-        to.print(Text(f"\n{line['role']}: {line['label']}", "bold"))
+        to.print(Text(f"\n{_role(line)}: {line['label']}", "bold"))
         for (_, header), figure in zip(FIGURES, _figures(line), strict=True):
             to.print(f"  {header:<8} {figure}")
         to.print(f"  {'orders':<8} {line['orders']} × {line['seeds']} seeds, {line['failed']} failed")
     to.print()
+
+
+def _role(line: Mapping[str, Any]) -> str:
+    """What a line is, and how its settings were chosen."""
+    return f"{line['role']}, {line['tuning']}" if line["tuning"] else str(line["role"])
+
+
+def _saved(found: Mapping[str, Any]) -> list[str]:
+    """What the rungs saved of the full grid of the search."""
+    if not found["saved"]:
+        return []
+    full, ran = found["saved"]["full"], found["saved"]["ran"]
+    return [f"The rules saved {full - ran} of {full} runs of the full grid, {_percent(1 - ran / full)} %."]
+
+
+def _hunted(found: Mapping[str, Any]) -> list[str]:
+    """What hunts found, one line each."""
+    said = []
+    for one in found["hunts"]:
+        which = "Worst" if one["worst"] else "Best"
+        order = " ".join(map(str, one["order"] or ()))
+        line = f"{which} order found for {one['label']}: {_percent(one['value'])} % ({order})"
+        if one["expected"] is not None:
+            line += f"; {one['drawn']} random orders would find {_percent(one['expected'])} %"
+        rank = f", rank {one['rank']} of {one['pool']}" if one["rank"] is not None else ""
+        said.append(f"{line}{rank}.")
+    return said
 
 
 def _figures(line: Mapping[str, Any]) -> list[str]:

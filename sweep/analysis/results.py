@@ -172,7 +172,7 @@ def _pairs(leaders: Sequence[str], group: Arms, asked: Asked) -> list[Paired]:
 
 
 def _until(asked: Asked, table: Sequence[Mapping[str, Any]], group: Arms) -> dict[str, Any] | None:
-    """Whether the confirmation is as sure as it was asked to be, and how many orders each arm needs for it."""
+    """Whether the confirmation is as sure as it was asked to be, and how many orders each arm needs."""
     if asked.until is None:
         return None
     needs = [_needs(asked, asked.until, group[line["suggestion"]]) for line in table if line["orders"]]

@@ -40,6 +40,24 @@ class Line(NamedTuple):
     whole: bool = True
 
 
+class Dots(NamedTuple):
+    """Points of one kind, one for each suggestion; `open` ones are drawn hollow."""
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    texts: Sequence[str]
+    open: bool = False
+
+
+class Steps(NamedTuple):
+    """The best found after each order of a hunt, in per cent, and what `drawn` random orders would find."""
+
+    values: Sequence[float]
+    expected: float | None
+    drawn: int
+
+
 def library() -> str:
     """The source of plotly.js, to be put in the page once."""
     return str(get_plotlyjs())
@@ -88,6 +106,80 @@ def curve(lines: Sequence[Line], name: str, *, joined: bool) -> Chart:
     )
     figure.update_yaxes(title="validation accuracy (%)", gridcolor=GRID, zeroline=False, automargin=True)
     return _plain(figure)
+
+
+def course(groups: Sequence[Dots]) -> Chart:
+    """Accuracy of suggestions against their number; those that were dropped early are hollow."""
+    figure = go.Figure()
+    colours = list(dict.fromkeys(group.label.partition(":")[0] for group in groups))
+    for group in groups:
+        number = colours.index(group.label.partition(":")[0])
+        _add_dots(figure, group, OKABE_ITO[number % len(OKABE_ITO)], SYMBOLS[number % len(SYMBOLS)])
+    _style(figure, "number of the suggestion", "mean validation accuracy (%)", lines=len(groups))
+    return _plain(figure)
+
+
+def pareto(groups: Sequence[Dots], front: Dots, names: Sequence[str]) -> Chart:
+    """Two goals against each other, with a line through those that nothing beats."""
+    figure = go.Figure()
+    for number, group in enumerate(groups):
+        _add_dots(figure, group, OKABE_ITO[number % len(OKABE_ITO)], SYMBOLS[number % len(SYMBOLS)])
+    figure.add_scatter(
+        x=list(front.x),
+        y=list(front.y),
+        mode="lines+markers",
+        name=front.label,
+        line={"color": INK, "width": 1.5},
+        marker={"symbol": "circle-open", "size": 15, "color": INK},
+        hoverinfo="skip",
+    )
+    _style(figure, f"{names[0]} (%)", f"{names[1]} (%)", lines=len(groups) + 1)
+    return _plain(figure)
+
+
+def hunt(steps: Steps) -> Chart:
+    """The best found after each order tried, and a line at what random orders would find."""
+    figure = go.Figure()
+    tries = list(range(1, len(steps.values) + 1))
+    figure.add_scatter(
+        x=tries,
+        y=list(steps.values),
+        mode="lines+markers",
+        name="hunted",
+        line={"color": OKABE_ITO[0], "width": 2, "shape": "hv"},
+        hovertemplate="%{y:.2f} % after %{x} orders<extra></extra>",
+    )
+    if steps.expected is not None:
+        figure.add_scatter(
+            x=[tries[0], tries[-1]],
+            y=[steps.expected] * 2,
+            mode="lines",
+            name=f"{steps.drawn} random orders",
+            line={"color": OKABE_ITO[1], "dash": "dot", "width": 2},
+            hovertemplate="%{y:.2f} %<extra></extra>",
+        )
+    _style(figure, "orders tried", "accuracy at the end (%)", lines=2)
+    return _plain(figure)
+
+
+def _add_dots(figure: go.Figure, group: Dots, colour: str, symbol: str) -> None:
+    figure.add_scatter(
+        x=list(group.x),
+        y=list(group.y),
+        mode="markers",
+        name=html.escape(group.label),
+        marker={"symbol": f"{symbol}-open" if group.open else symbol, "size": 8, "color": colour},
+        text=[html.escape(text) for text in group.texts],
+        hovertemplate="%{y:.2f} %<br>%{text}<extra></extra>",
+    )
+
+
+def _style(figure: go.Figure, x: str, y: str, *, lines: int) -> None:
+    """Axes and legend of a plain chart."""
+    legend = {"orientation": "h", "y": -0.22, "yanchor": "top"}
+    figure.update_layout(_layout(380 + 22 * lines), legend=legend)
+    figure.update_xaxes(title=html.escape(x), gridcolor=GRID, zeroline=False)
+    figure.update_yaxes(title=html.escape(y), gridcolor=GRID, zeroline=False, automargin=True)
 
 
 def matrix(

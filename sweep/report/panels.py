@@ -9,8 +9,9 @@ import numpy as np
 from sweep.analysis import Order, crossing
 from sweep.analysis.tables import final_averages
 from sweep.report import figures
-from sweep.report.search_panels import curve, search
-from sweep.report.sheet import Figure, Page, Panel, Table, margin, percent, points
+from sweep.report.hunt_panels import hunts
+from sweep.report.search_panels import course, curve, pareto, search
+from sweep.report.sheet import Figure, Page, Panel, Table, margin, origin, percent, points
 
 MOST_FAILURES = 50
 """Failures listed one by one; the rest is counted."""
@@ -20,26 +21,29 @@ def accuracy(page: Page) -> Panel | None:
     """How good, in the mean and in bad orders."""
     if not page.results["table"]:
         return None
-    pairs = page.results["paired"]
-    first = {pair["suggestion"]: pair for pair in reversed(pairs)}  # the first baseline is the one to beat
-    names = {line["suggestion"]: line["label"] for line in page.results["table"]}
-    header = ["method", "mean", "worst order", "worst 10 %", "best order", "std"]
-    header += [f"gain over {names.get(pairs[0]['baseline'], 'baseline')}", "orders won"] if pairs else []
+    gains = _gains(page)
+    header = ["method", "settings", "mean", "worst order", "worst 10 %", "best order", "std"]
+    for name, _ in gains:
+        header += [f"gain over {name}", "orders won"]
     header += ["orders ×\u00a0seeds", "failed", "missing"]
     lines = []
     for line in page.results["table"]:
-        shown = [line["label"], margin(line["mean"], line["half"])]
+        shown = [line["label"], origin(line), margin(line["mean"], line["half"])]
         shown += [percent(line[name]) for name in ("worst", "cvar", "best", "std")]
-        shown += _gain(first.get(line["suggestion"])) if pairs else []
+        for _, pairs in gains:
+            shown += _gain(pairs.get(line["suggestion"]))
         lines.append(
             [*shown, f"{line['orders']} × {line['seeds']}", str(line["failed"]), str(line["missing"])]
         )
     note = (
         "Average test accuracy over all tasks after the last one; all methods on the same orders and seeds."
     )
-    notes = (note, _interval(page), _unseen(page))
+    notes = (note, _interval(page), _unseen(page), _until(page))
     return Panel(
-        "accuracy", "How good, and how good in a bad order?", " ".join(notes), table=Table(header, lines)
+        "accuracy",
+        "How good, and how good in a bad order?",
+        " ".join(text for text in notes if text),
+        table=Table(header, lines, words=2),
     )
 
 
@@ -147,11 +151,31 @@ PANELS: tuple[Callable[[Page], Panel | None], ...] = (
     accuracy,
     order_effect,
     spread,
+    hunts,
+    course,
+    pareto,
     curve,
     search,
     matrices,
     failures,
 )
+
+
+def _gains(page: Page) -> list[tuple[str, Mapping[str, Mapping[str, Any]]]]:
+    """The first baseline and the first of all methods, each with the differences to it, by suggestion."""
+    lines = page.results["table"]
+    roles = ("baseline", "best") if len(page.results["contests"]) > 1 else ("baseline",)
+    firsts = [next((line for line in lines if line["role"] == role), None) for role in roles]
+    found: list[tuple[str, Mapping[str, Mapping[str, Any]]]] = []
+    for first in firsts:
+        pairs = {
+            pair["suggestion"]: pair
+            for pair in page.results["paired"]
+            if first and pair["baseline"] == first["suggestion"]
+        }
+        if first and pairs:
+            found.append((first["label"], pairs))
+    return found
 
 
 def _gain(pair: Mapping[str, Any] | None) -> list[str]:
@@ -179,6 +203,30 @@ def _unseen(page: Page) -> str:
     share = percent(max(shares), digits=1)
     proved = f"fewer than {share} of all orders are worse than the worst here"
     return f"If the orders were drawn at random, one can be 95 % sure that {proved}."
+
+
+def _until(page: Page) -> str:
+    """Whether the orders are enough for what was asked, and what would be."""
+    until = page.results["until"]
+    if not until or not until["arms"]:
+        return ""
+    if "tail" in until["asked"]:
+        tail = percent(until["asked"]["tail"], digits=1)
+        asked = f"one order of the worst {tail} with 95 % certainty"
+    else:
+        asked = f"a mean to ± {points(until['asked']['half_width'])} points"
+    if until["met"]:
+        return f"Asked was {asked}: these orders are enough."
+    said = "; ".join(_still(one) for one in until["arms"])
+    return f"Asked was {asked}. Orders run and needed: {said}."
+
+
+def _still(one: Mapping[str, Any]) -> str:
+    """How many orders an arm has and needs, or what no number of orders can mend."""
+    if one["needed"] is not None:
+        return f"{one['label']} {one['orders']} of {one['needed']}"
+    least = "no interval" if one["least"] is None else f"± {points(one['least'])} with all orders"
+    return f"{one['label']} {one['orders']}, no number is enough ({least}): more seeds are needed"
 
 
 def _heat(page: Page, which: str, order: Order, percents: Any, low: float) -> Figure:

@@ -1,6 +1,6 @@
-"""Panels on the search: what a setting does to the accuracy on validation data, and what was tried."""
+"""Panels on the search: how it went, what the rungs saved, what a setting does on validation data."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,25 +8,58 @@ from sweep.analysis.arms import numeric
 from sweep.report import figures
 from sweep.report.sheet import Figure, Page, Panel, Table, percent
 
+Suggestion = Mapping[str, Any]
+
+
+def course(page: Page) -> Panel | None:
+    """What each suggestion reached, in turn, and after how many orders the poor ones were dropped."""
+    dots = [dots for contest in page.results["contests"] for dots in _dots(page, contest)]
+    if not dots:
+        return None
+    goal = page.results["goals"][0]
+    counts = [
+        f"{contest['method']}: {contest['ranked']} of {len(contest['suggestions'])} ran on all "
+        f"{len(page.results['orders']['search'])} search orders"
+        for contest in page.results["contests"]
+    ]
+    note = f"Mean validation accuracy of each suggestion, in the order tried. {'; '.join(counts)}. "
+    note += f"Chosen by {goal['words']}. {_saved(page)}"
+    table = Table(("method", "number", "settings", "orders", "mean"), _tries(page), words=1)
+    chart = Figure(figures.course(dots), note)
+    return Panel("course", "How did the search go?", note, (chart,), table)
+
+
+def pareto(page: Page) -> Panel | None:
+    """Two goals at once: what is to be had of one for what is given of the other."""
+    goals = page.results["goals"]
+    found = [one for one in page.results["search"] if one["values"]]
+    if len(goals) != 2 or not found:
+        return None
+    names = [goal["words"] for goal in goals]
+    front = sorted((one for one in found if one["front"] == 1), key=lambda one: one["values"])
+    dots = [figures.Dots(f"{method}", *_pairs(group)) for method, group in _by_method(found)]
+    chart = figures.pareto(dots, figures.Dots("Pareto front", *_pairs(front)), names)
+    said = "; ".join(f"{one['label']} {_both(one)}" for one in front)
+    note = f"On validation data, {names[0]} against {names[1]}: nothing tried beats these in one without "
+    note += f"losing in the other: {said}."
+    lines = [(one["label"], *(percent(value) for value in one["values"]), str(one["front"])) for one in found]
+    table = Table(("suggestion", *names, "front"), lines)
+    return Panel("pareto", "What does one goal cost of the other?", note, (Figure(chart, note),), table)
+
 
 def curve(page: Page) -> Panel | None:
-    """What the searched setting does to the mean and to the worst order."""
-    points = page.results["curve"]
-    if not points:
+    """What the searched setting of each method does to the mean and to the worst order."""
+    groups = _by_method(page.results["curve"])
+    if not groups:
         return None
-    name = points[0]["setting"].rpartition(".")[2]
-    varying = [key for key, values in page.results["searched"].items() if numeric(values)]
-    whole = [point for point in points if _whole(page, point)]
-    chart = figures.curve(_lines(page), name, joined=len(varying) == 1)
-    lacking = (
-        f", {len(points) - len(whole)} of them without all orders (grey)" if len(points) > len(whole) else ""
-    )
-    note = f"Validation accuracy of {len(points)} suggestions{lacking}. {_optima(whole, name)}"
-    return Panel("curve", f"What does {name} do?", note, (Figure(chart, note),), _search(page))
+    charts = [_curve(page, method, points, titled=len(groups) > 1) for method, points in groups]
+    names = list(dict.fromkeys(_setting(points) for _, points in groups))
+    note = " ".join(chart.alt for chart in charts)
+    return Panel("curve", f"What does {' and '.join(names)} do?", note, tuple(charts), _search(page))
 
 
 def search(page: Page) -> Panel | None:
-    """All suggestions, where no curve shows them."""
+    """The search as a table, where no number was searched that a curve could show."""
     if page.results["curve"] or not page.results["search"]:
         return None
     return Panel(
@@ -34,13 +67,102 @@ def search(page: Page) -> Panel | None:
     )
 
 
-def _whole(page: Page, point: Mapping[str, Any]) -> bool:
+# ------------------------------------------------------------------ how it went
+def _dots(page: Page, contest: Mapping[str, Any]) -> list[figures.Dots]:
+    """One method's suggestions by number: those with all orders, and those that a rule dropped."""
+    known = {one["suggestion"]: one for one in page.results["search"]}
+    numbered = [
+        (number, known[name])
+        for number, name in enumerate(contest["suggestions"])
+        if name in known and known[name]["mean"] is not None
+    ]
+    groups = []
+    for dropped in (False, True):
+        chosen = [(number, one) for number, one in numbered if (one["stopped"] is not None) == dropped]
+        if chosen:
+            label = f"{contest['method']}: dropped early" if dropped else contest["method"]
+            groups.append(
+                figures.Dots(
+                    label,
+                    [float(number) for number, _ in chosen],
+                    [100 * one["mean"] for _, one in chosen],
+                    [f"{one['label']} ({one['orders']} orders)" for _, one in chosen],
+                    open=dropped,
+                )
+            )
+    return groups
+
+
+def _saved(page: Page) -> str:
+    """What the rungs saved, and where suggestions were dropped."""
+    saved = page.results["saved"]
+    if saved is None:
+        return ""
+    spared = saved["full"] - saved["ran"]
+    ends = Counter(one["stopped"] for one in page.results["search"] if one["stopped"] is not None)
+    dropped = ", ".join(f"{number} after {orders} orders" for orders, number in sorted(ends.items()))
+    said = f"The rules saved {spared} of {saved['full']} runs of the full grid, {percent(saved['share'], 1)}"
+    return f"{said} (dropped: {dropped})." if dropped else f"{said}."
+
+
+def _tries(page: Page) -> list[tuple[str, ...]]:
+    known = {one["suggestion"]: one for one in page.results["search"]}
+    return [
+        (
+            contest["method"],
+            str(number),
+            known[name]["label"],
+            f"{known[name]['orders']}{'' if known[name]['stopped'] is None else ', dropped'}",
+            percent(known[name]["mean"]),
+        )
+        for contest in page.results["contests"]
+        for number, name in enumerate(contest["suggestions"])
+        if name in known
+    ]
+
+
+def _by_method(found: Sequence[Suggestion]) -> list[tuple[str, list[Suggestion]]]:
+    groups: dict[str, list[Suggestion]] = defaultdict(list)
+    for one in found:
+        groups[one["method"]].append(one)
+    return list(groups.items())
+
+
+def _pairs(found: Sequence[Suggestion]) -> tuple[list[float], list[float], list[str]]:
+    """Both goals in per cent, and names."""
+    first, second = ([100 * one["values"][goal] for one in found] for goal in (0, 1))
+    return first, second, [one["label"] for one in found]
+
+
+def _both(one: Suggestion) -> str:
+    return f"({' and '.join(percent(value) for value in one['values'])})"
+
+
+# ------------------------------------------------------------------ what a setting does
+def _curve(page: Page, method: str, points: Sequence[Suggestion], *, titled: bool) -> Figure:
+    name = _setting(points)
+    varying = [key for key, values in page.results["searched"][method].items() if numeric(values)]
+    whole = [point for point in points if _whole(page, point)]
+    chart = figures.curve(_lines(page, points), name, joined=len(varying) == 1)
+    lacking = (
+        f", {len(points) - len(whole)} of them without all orders (grey)" if len(points) > len(whole) else ""
+    )
+    of = f" of {method}" if titled else ""
+    said = f"Validation accuracy of {len(points)} suggestions{of}{lacking}. {_optima(whole, name)}"
+    return Figure(chart, said, method if titled else "")
+
+
+def _setting(points: Sequence[Suggestion]) -> str:
+    return str(points[0]["setting"].rpartition(".")[2])
+
+
+def _whole(page: Page, point: Suggestion) -> bool:
     """Whether a suggestion has all search orders and seeds on record."""
     wanted = (len(page.results["orders"]["search"]), len(page.results["seeds"]["search"]))
     return (point["orders"], point["seeds"]) == wanted
 
 
-def _optima(points: Sequence[Mapping[str, Any]], name: str) -> str:
+def _optima(points: Sequence[Suggestion], name: str) -> str:
     """Which suggestion is best in the mean and which in the worst order."""
     if not points:
         return "None can be called best yet."
@@ -51,10 +173,10 @@ def _optima(points: Sequence[Mapping[str, Any]], name: str) -> str:
     return f"{said}, but best worst order {percent(worst['worst'])} at {name} {worst['at']:.3g}."
 
 
-def _lines(page: Page) -> list[figures.Line]:
+def _lines(page: Page, points: Sequence[Suggestion]) -> list[figures.Line]:
     """The curve as lines, one for each set of other choices, and one of suggestions without all orders."""
-    groups: dict[tuple[bool, str], list[Mapping[str, Any]]] = defaultdict(list)
-    for point in page.results["curve"]:
+    groups: dict[tuple[bool, str], list[Suggestion]] = defaultdict(list)
+    for point in points:
         whole = _whole(page, point)
         groups[(not whole, point["choices"] if whole else "without all orders")].append(point)
     return [
@@ -73,12 +195,25 @@ def _lines(page: Page) -> list[figures.Line]:
 
 
 def _search(page: Page) -> Table:
-    header = ("suggestion", "goal", "mean", "worst order", "orders ×\u00a0seeds", "failed", "missing")
+    goals = [goal["words"] for goal in page.results["goals"]]
+    header = (
+        "suggestion",
+        *goals,
+        "mean",
+        "worst order",
+        "orders ×\u00a0seeds",
+        "dropped",
+        "failed",
+        "missing",
+    )
     lines = [
         [
             one["label"],
-            *(percent(one[field]) for field in ("value", "mean", "worst")),
-            *(f"{one['orders']} × {one['seeds']}", str(one["failed"]), str(one["missing"])),
+            *(percent(value) for value in one["values"] or [None] * len(goals)),
+            *(percent(one[field]) for field in ("mean", "worst")),
+            f"{one['orders']} × {one['seeds']}",
+            "–" if one["stopped"] is None else f"after {one['stopped']}",
+            *(str(one[field]) for field in ("failed", "missing")),
         ]
         for one in page.results["search"]
     ]

@@ -57,8 +57,8 @@ class Page:
         ]
 
     def cells(self) -> tuple[list[Order], list[Seed]]:
-        """Report orders and seeds."""
-        orders, seeds = self.results["orders"]["report"], self.results["seeds"]["report"]
+        """Confirmation orders and seeds."""
+        orders, seeds = self.results["orders"]["confirm"], self.results["seeds"]["confirm"]
         return [tuple(order) for order in orders], [(init, data) for init, data in seeds]
 
     def task(self, home: int) -> str:
@@ -73,6 +73,14 @@ class Page:
 def percent(share: float | None, digits: int = 2) -> str:
     """A share 0..1 as per cent; a dash where there is none."""
     return "–" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def origin(line: Mapping[str, Any]) -> str:
+    """Where the settings of a line of the summary table come from."""
+    if line["role"] == "baseline":
+        return "given by the space"
+    place = "best" if line["place"] == 1 else f"{line['place']}. best"
+    return f"{place} of {line['of']}, {line['tuning']}"
 
 
 def points(share: float | None) -> str:

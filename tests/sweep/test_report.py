@@ -1,6 +1,7 @@
 import itertools
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -13,7 +14,7 @@ from sweep.report import figures
 EVIL = "</script><script>alert(1)</script>"
 SEEDS = ((0, 0), (1, 1))
 EVERY = tuple(itertools.permutations(range(4)))
-SEARCH, REPORT = EVERY[:6], EVERY[6:18]
+SEARCH, CONFIRM = EVERY[:6], EVERY[6:18]
 FINETUNE = settings("finetune")
 TASKS = ("zero & one", "two", "three", "four")
 STRENGTHS = {0.01: 0.05, 0.1: 0.01, 1.0: 0.03}
@@ -65,14 +66,33 @@ def made(word="neuron_std"):
         for strength, loss in STRENGTHS.items()
         for one in runs(nais[strength], SEARCH, SEEDS[:1], loss=loss)
     ]
-    return rows + runs(nais[0.1], REPORT, SEEDS, loss=0.01) + runs(FINETUNE, REPORT, SEEDS, loss=0.08, salt=1)
+    return (
+        rows + runs(nais[0.1], CONFIRM, SEEDS, loss=0.01) + runs(FINETUNE, CONFIRM, SEEDS, loss=0.08, salt=1)
+    )
 
 
 def found(rows, sweep="made", expected=66, baselines=(FINETUNE,), seeds=SEEDS):
+    return analysis.results(rows, asked(rows, sweep, expected, baselines, seeds))
+
+
+def asked(rows, sweep="made", expected=66, baselines=(FINETUNE,), seeds=SEEDS, **given):
+    """The question of one contest, that of all suggestions with a run on a search order."""
     names = tuple(suggestion(one) for one in baselines)
-    return analysis.results(
-        rows, analysis.Asked(sweep, SEARCH, SEEDS[:1], REPORT, seeds, expected=expected, baselines=names)
+    made = [one["suggestion"] for one in sorted(rows, key=lambda row: row["fingerprint"])]
+    searched = {one["suggestion"] for one in rows if tuple(one["order"]) in SEARCH} - set(names)
+    tried = tuple(name for name in dict.fromkeys(made) if name in searched)
+    whole = [name for name in tried if made.count(name) > len(SEARCH)]
+    plain = analysis.Asked(
+        sweep,
+        SEARCH,
+        SEEDS[:1],
+        CONFIRM,
+        seeds,
+        expected=expected,
+        baselines=names,
+        contests=(analysis.Contest("nai", tried, {}, tuple(whole)),) if tried else (),
     )
+    return replace(plain, **given)
 
 
 def page(rows, facts=None, **given):
@@ -88,7 +108,7 @@ def complete():
 
 def test_the_verdict_stands_on_top(complete):
     sentence = found(made())["verdict"]
-    assert sentence.startswith("nai strength=0.1 reaches")
+    assert sentence.startswith("nai strength=0.1 (oracle tuning) reaches")
     assert sentence in complete.text
     assert complete.text.index(sentence) < complete.text.index("How good, and how good in a bad order?")
 
@@ -120,7 +140,13 @@ def test_names_are_text_wherever_they_come_from():
 
 def test_every_chart_says_in_words_what_it_shows(complete):
     shown = [attrs for attrs in complete.all("div") if "data-chart" in attrs]
-    assert [attrs["data-chart"] for attrs in shown] == ["spread-1", "curve-1", "matrices-1", "matrices-2"]
+    assert [attrs["data-chart"] for attrs in shown] == [
+        "spread-1",
+        "course-1",
+        "curve-1",
+        "matrices-1",
+        "matrices-2",
+    ]
     assert all(attrs["role"] == "img" and len(attrs["aria-label"]) > 40 for attrs in shown)
 
 
@@ -145,8 +171,8 @@ def test_a_sweep_without_a_record_still_has_a_page():
 
 def test_the_page_goes_with_the_search_alone():
     searching = Read(page(made()[:15]))
-    assert "there is no report run of it to judge yet" in searching.text
-    assert list(searching.charts()) == ["curve-1"]
+    assert "nothing is confirmed on test data yet." in searching.text
+    assert list(searching.charts()) == ["course-1", "curve-1"]
     assert "1 of them without all orders" in searching.text
 
 
@@ -179,7 +205,7 @@ def test_points_of_the_spread_are_the_seed_averages_of_the_orders(complete):
     boxes = complete.charts()["spread-1"]["data"]
     rows = [one for one in made() if one["method"] == "finetune"]
     finals = {(tuple(one["order"]), one["seed_init"]): np.mean(one["test"][-1]) for one in rows}
-    expected = [50 * (finals[order, 0] + finals[order, 1]) for order in REPORT]
+    expected = [50 * (finals[order, 0] + finals[order, 1]) for order in CONFIRM]
     assert [box["name"] for box in boxes] == ["nai strength=0.1", "finetune"]
     assert boxes[1]["x"] == pytest.approx(expected)
 

@@ -1,0 +1,57 @@
+"""The panel on hunts: the worst (or best) order that was searched for, and what random orders would find."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sweep.report import figures
+from sweep.report.sheet import Figure, Page, Panel, Table, percent
+
+
+def hunts(page: Page) -> Panel | None:
+    """What was found, at what cost, and against how many random orders."""
+    found = [one for one in page.results["hunts"] if one["value"] is not None]
+    if not found:
+        return None
+    ways = {one["worst"] for one in found}
+    what = "worst" if ways == {True} else "best" if ways == {False} else "worst and best"
+    lines = [_line(page, one) for one in found]
+    header = ("method", "seeds", "found", "order", "orders tried", "task trainings", "random orders", "rank")
+    note = f"Orders searched for, one after the other, each the likely {what} after all those before. "
+    note += "Random orders: what so many of them are expected to find at best, and the chance that they find "
+    note += "as much. The rank is exact where all orders are on record."
+    charts = tuple(Figure(figures.hunt(_steps(one)), _said(page, one), one["label"]) for one in found)
+    title = f"How bad is the {what} order?" if what == "worst" else f"What are the {what} orders?"
+    return Panel("hunts", title, note, charts, Table(header, lines, words=2))
+
+
+def _line(page: Page, one: Mapping[str, Any]) -> tuple[str, ...]:
+    rank = "–" if one["rank"] is None else f"{one['rank']} of {one['pool']}"
+    return (
+        one["label"],
+        ", ".join(map(str, one["seeds"])),
+        percent(one["value"]),
+        page.order(one["order"]),
+        str(one["tried"]),
+        f"{one['cost']} of {one['budget']}",
+        _random(one),
+        rank,
+    )
+
+
+def _random(one: Mapping[str, Any]) -> str:
+    if one["expected"] is None:
+        return "–"
+    return f"{one['drawn']}: {percent(one['expected'])}, as good {percent(one['luck'], digits=1)}"
+
+
+def _said(page: Page, one: Mapping[str, Any]) -> str:
+    which = "worst" if one["worst"] else "best"
+    return (
+        f"{one['label']}: {which} order found {percent(one['value'])} ({page.order(one['order'])}) after "
+        f"{one['tried']} orders; random orders: {_random(one)}."
+    )
+
+
+def _steps(one: Mapping[str, Any]) -> figures.Steps:
+    expected = None if one["expected"] is None else 100 * one["expected"]
+    return figures.Steps([100 * value for value in one["course"]], expected, one["drawn"])
