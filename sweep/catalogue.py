@@ -13,6 +13,8 @@ Kind = Literal[
     "normalisations",
     "orders",
     "samplers",
+    "stopping",
+    "protocols",
     "metrics",
     "aggregates",
     "spaces",
@@ -23,7 +25,31 @@ SAMPLERS = {
     "random": "Values at random.",
     "grid": "Every combination of the values, one after the other.",
     "gp": "A Gaussian process: for few, costly suggestions.",
+    "cmaes": "Evolution of a normal distribution: for numbers; choices are drawn at random beside it.",
+    "nsga2": "A genetic algorithm: for two objectives and many suggestions.",
+    "qmc": "Values spread evenly, by a quasi-random sequence.",
 }
+STOPPING = {
+    "none": "Every suggestion runs on all orders.",
+    "race": "Stops what is worse than the best on the same orders, by a paired test of the objective.",
+    "asha": "Successive halving: at each rung the best of eta suggestions goes on.",
+    "median": "Stops what is worse than the median of the others at the same rung.",
+    "hyperband": "Successive halving from several first rungs, as the best first rung is not known.",
+    "percentile": "Keeps the best share of the suggestions at each rung.",
+    "wilcoxon": "Stops what is worse than the best by Wilcoxon's signed-rank test over the same orders.",
+}
+PROTOCOLS = {
+    "whole": "Judged by the whole sequence of tasks, which no learner knows beforehand: oracle tuning.",
+    "first_tasks": "Judged by the first tasks of each order alone.",
+    "continual": "Nothing is searched beforehand: each task finds its learning rate and lowers the strength.",
+}
+AGGREGATES = {
+    "mean_minus_aopd": "The mean moved `weight` times the AOPD to the worse side.",
+    "aopd": "How far the final accuracy of a task ranges over orders, mean over tasks; better small.",
+    "mopd": "How far the final accuracy of a task ranges over orders, largest of all tasks; better small.",
+    "std": "Standard deviation over orders; better small.",
+}
+"""Of one objective or a pair; what `nai.metrics` says of the others is said by itself."""
 
 
 class Entry(NamedTuple):
@@ -93,10 +119,27 @@ def _orders() -> list[Entry]:
 
 
 def _samplers() -> list[Entry]:
+    return _searched("sampler", SAMPLERS)
+
+
+def _stopping() -> list[Entry]:
+    return _searched("stopping", STOPPING)
+
+
+def _protocols() -> list[Entry]:
+    return _searched("protocol", PROTOCOLS)
+
+
+def _searched(key: str, told: Mapping[str, str]) -> list[Entry]:
+    """The values of a key of `[search]`, with the settings that they alone read."""
     from sweep.space import Search
 
-    known = get_args(Search.model_fields["sampler"].annotation)
-    return [Entry(name, SAMPLERS[name]) for name in known]
+    return [
+        Entry(
+            name, told[name], tuple((k, own.default) for k, own in Search.OWN.items() if name in own.owners)
+        )
+        for name in get_args(Search.model_fields[key].annotation)
+    ]
 
 
 def _metrics() -> list[Entry]:
@@ -110,7 +153,7 @@ def _aggregates() -> list[Entry]:
     from sweep.space import Objective
 
     known = get_args(Objective.model_fields["aggregate"].annotation)
-    return _told({name: metrics.AGGREGATES[name] for name in known})
+    return [Entry(name, AGGREGATES.get(name) or says(metrics.AGGREGATES[name])) for name in known]
 
 
 def _spaces() -> list[Entry]:
@@ -128,6 +171,8 @@ _LISTS: dict[str, Callable[[], list[Entry]]] = {
     "normalisations": _normalisations,
     "orders": _orders,
     "samplers": _samplers,
+    "stopping": _stopping,
+    "protocols": _protocols,
     "metrics": _metrics,
     "aggregates": _aggregates,
     "spaces": _spaces,

@@ -58,7 +58,8 @@ def _idle(asked: Asked, thing: Thing) -> Iterator[Finding]:
     for key, (owner, values) in facts.items():
         chosen = asked.tried.get(owner, (getattr(thing, owner, None),))
         only = asked.conditions.get(key, {}).get(owner, chosen)
-        if key in asked.tried and not {c for c in chosen if among(c, only)} & set(values):
+        left = {c for c in chosen if among(c, only)}  # empty: its own condition is wrong, and is told as that
+        if key in asked.tried and left and not left & set(values):
             yield asked.finding(key, f"acts only with {owner} {' or '.join(map(repr, values))}: leave it out")
 
 
@@ -109,7 +110,8 @@ def _refused(
         for value in values
     )
     own = [f for f in _complaints(asked, build, alone) if len(_mentioned(f.rule, asked.tried)) == 1]
-    return list(dict.fromkeys([*whole, *own]))
+    told = {f.path for f in whole}
+    return [*whole, *(f for f in own if f.path not in told)]
 
 
 def _complaints(

@@ -144,13 +144,14 @@ def _first_tasks(space: Space, tasks: int) -> Iterator[Finding]:
             f'must be below the {tasks} tasks there are, not {space.search.tasks}, or take protocol "whole"'
         )
         yield Finding(("search", "tasks"), rule)
-    for one in space.objectives:
+    for i, one in enumerate(space.objectives):
+        path = ("objective", f"[{i}]") if len(space.objectives) > 1 else ("objective",)
         if one.aggregate in OF_TASKS:
             rule = f'{one.aggregate} needs all tasks in every order: take aggregate "mean" with first_tasks'
-            yield Finding(("objective", "aggregate"), rule)
+            yield Finding((*path, "aggregate"), rule)
         elif one.metric in OF_TWO and space.search.tasks < 2:
             rule = f"{one.metric} of 1 task has no meaning: take search.tasks = 2, or average_accuracy"
-            yield Finding(("objective", "metric"), rule)
+            yield Finding((*path, "metric"), rule)
 
 
 def _continual(space: Space, paths: Paths) -> Iterator[Finding]:

@@ -83,6 +83,5 @@ def _put_among(
             return (*tables[:i], one, *tables[i + 1 :]), (f"[{i}]", *inside)
     known = [str(i) if name.startswith("[") else name for i, name in enumerate(names)]
     raise ValueError(
-        f"there are several tables {above}: say which, such as {above}.{known[0]}.{path[-1]}, "
-        f"of {', '.join(known)}"
+        f"{above} has {len(known)} tables, {', '.join(known)}: say which, as in {above}.{known[0]}"
     )

@@ -49,6 +49,11 @@ def shape(name: str, options: Options) -> Shape:
     if own.get("seed", 0) < 0:
         raise ValueError(f"seed {own['seed']} must be at least 0")
     classes, features = DATASETS[dataset]
+    order = own.get("class_order") or ()
+    if len(set(order)) < len(order) or not set(order) <= set(range(classes)):
+        raise ValueError(
+            f"class_order {order} must be different ones of the classes 0..{classes - 1} of {dataset}"
+        )
     made = known("benchmark")[name](_blank(dataset, classes), **own)
     return Shape(len(made.tasks), features, made.outputs)
 
