@@ -97,7 +97,7 @@ def _role(line: Mapping[str, Any]) -> str:
 
 def _saved(found: Mapping[str, Any]) -> list[str]:
     """What the rungs saved of the full grid of the search."""
-    if not found["saved"]:
+    if not found["saved"] or not found["saved"]["full"]:
         return []
     full, ran = found["saved"]["full"], found["saved"]["ran"]
     return [f"The rules saved {full - ran} of {full} runs of the full grid, {_percent(1 - ran / full)} %."]
