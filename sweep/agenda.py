@@ -1,247 +1,234 @@
-"""What is still to run: suggestions, then the report, minus all on record. Knows neither Ray nor torch."""
+"""What is still to run: search, confirmation, hunts, minus all on record. Knows neither Ray nor torch."""
 
-import itertools
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from nai.metrics import METRICS
 from nai.orders import Order
-from sweep.analysis import Asked, Goal, Ranked, ranking
-from sweep.search import Suggester
+from sweep import analysis
+from sweep.analysis import Asked, Goal, by_order, labels
+from sweep.book import Book, Row, cell_of
+from sweep.confirm import Confirm
+from sweep.contest import course, goals, opened, placed
+from sweep.hunting import Hunting, Request
+from sweep.jobs import Arm, Cell, Identity, Job, Pool, Work, arm
+from sweep.search import Suggestion
 from sweep.space import Space
+from sweep.standing import Leader, Snapshot, Standing
 
-Seed = tuple[int, int]
-Settings = dict[str, Any]
-Row = dict[str, Any]
-
-
-class Run(NamedTuple):
-    """One order with one pair of seeds (init, data)."""
-
-    order: Order
-    seeds: Seed
-
-
-class Job(NamedTuple):
-    """A bundle for one worker: runs of one setting that share their prefixes; workers that died on it."""
-
-    settings: Settings
-    runs: tuple[Run, ...]
-    deaths: int = 0
-
-
-class Identity(NamedTuple):
-    """What names settings and runs: given by `nai.trial`, so that this room needs no torch."""
-
-    suggestion: Callable[[Settings], str]
-    fingerprint: Callable[[Settings, Run], str]
+Noted = Callable[[str, Suggestion], None]
+"""Hears of each new suggestion of a method, before anything of it runs."""
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How far the sweep is: runs on record, failed, and expected in all; the best suggestion so far."""
+class Past:
+    """What a sweep starts from: rows, suggestions by method and number, and hunts that were asked for."""
 
-    done: int
-    failed: int
-    expected: int
-    phase: str
-    best: Ranked | None
+    rows: Sequence[Row] = ()
+    suggestions: Mapping[str, Mapping[int, Any]] = field(default_factory=dict)
+    hunts: Sequence[Request] = ()
 
 
 class Agenda:
     """Hands out jobs and takes rows; the same rows lead to the same jobs, whenever and wherever they ran.
 
-    slots: workers to keep busy. rows: those on record.
+    slots: workers to keep busy. grain: runs that are not worth cutting, see `sweep.jobs.Pool`.
     """
 
-    def __init__(self, space: Space, identity: Identity, rows: Iterable[Row], *, slots: int = 1) -> None:
+    def __init__(
+        self,
+        space: Space,
+        identity: Identity,
+        past: Past,
+        *,
+        slots: int = 1,
+        grain: int = 1,
+        noted: Noted = lambda method, suggestion: None,
+    ) -> None:
         self.space, self.identity, self.slots = space, identity, slots
-        tasks = space.tasks()
-        self.search_runs = _crossed(space.search_orders(tasks), space.pairs)
-        self.report_runs = _crossed(space.report_orders(tasks), space.report_pairs)
-        self.goal = goal(space)
-        self.rows: dict[str, Row] = {}
-        self.wanted: set[str] = set()  # fingerprints of all runs that the sweep is known to consist of
-        self.suggester = Suggester(
-            space.parameters(),
-            space.search,
-            count=space.suggestions,
-            direction=METRICS[space.objective.metric].direction,
-        )
-        self.open: dict[int, tuple[Settings, set[str]]] = {}  # suggestion to the fingerprints it waits for
-        self.reported: set[str] | None = None  # fingerprints that the report waits for, once it is known
-        self.whole: deque[Job] = deque()  # not yet cut into bundles: workers may join until then
-        self.queue: deque[Job] = deque()
-        self.baselines: list[str] = []
-        self.searched: dict[str, Settings] = {}
-        self.best: tuple[int, Ranked | None] = 0, None  # of so many complete suggestions
-        self.put(rows)
+        self.tasks = space.tasks()
+        self.book, self.pool = Book(), Pool(grain)
+        self.contests = opened(space, identity, self.book, recorded=past.suggestions, noted=noted)
+        self.confirm: Confirm | None = None  # once it is known what is confirmed
+        self.top: dict[str, tuple[str, ...]] = {}  # method to the suggestions that are confirmed
+        self.baselines: tuple[Arm, ...] = ()
+        self.hunts = [Hunting(request, self.tasks, self.book) for request in past.hunts]
+        self.wanted: set[Cell] = set()  # what all runs are about that the sweep is known to consist of
+        self.leader: tuple[int, Leader | None] = 0, None  # of so many complete suggestions
+        self.put(past.rows)
 
     # ---------------------------------------------------------------- work out, rows in
     def next(self) -> Job | None:
         """The next job; None when there is none before running jobs have come back, or at all."""
-        if not self.queue and self.waiting:
-            whole = self.whole.popleft()
-            parts = self.slots if self.reported is not None else self.slots // self.space.search.ahead
-            self.queue.extend(Job(whole.settings, part) for part in bundles(whole.runs, max(1, parts)))
-        return self.queue.popleft() if self.queue else None
+        return self.pool.take(self.slots) if self.waiting else None
 
     @property
     def waiting(self) -> bool:
         """There is work that could start now."""
-        while not self.whole and not self.queue and self._prepare():
-            pass
-        return bool(self.whole or self.queue)
+        for work in self._work():
+            self.wanted.update(work.cells)
+            self.pool.add(work.only(filter(self.book.lacks, work.cells)))
+        return bool(self.pool)
 
     @property
     def finished(self) -> bool:
-        """Everything is on record."""
-        return not self.waiting and self.reported is not None and not self.reported
+        """Everything is on record, or given up."""
+        return not self.waiting and not self.pool.away
 
     def put(self, rows: Iterable[Row]) -> None:
         """Rows that are on record now, those of failed runs too: they would fail again."""
-        self.rows |= {row["fingerprint"]: row for row in rows}
-        for number, (settings, waiting) in list(self.open.items()):
-            if waiting <= self.rows.keys():
-                del self.open[number]
-                self.suggester.tell(number, self._value(settings))
-        if self.reported:
-            self.reported -= self.rows.keys()
+        rows = list(rows)
+        self.book.put(rows)
+        self.pool.settle(map(cell_of, rows))
 
     def left(self, job: Job) -> Job:
         """What of a job is not on record."""
-        names = self._named(job.settings, job.runs)
-        return job._replace(runs=tuple(run for name, run in names.items() if name not in self.rows))
+        works = (work.only(filter(self.book.lacks, work.cells)) for work in job.works)
+        return job._replace(works=tuple(work for work in works if work.runs))
+
+    def retry(self, job: Job) -> None:
+        """Have a job done again whose worker died."""
+        self.pool.retry(job)
 
     def give_up(self, job: Job) -> None:
         """Leave a job's missing runs for another time: nothing waits for them any longer."""
-        lost = self._named(job.settings, job.runs).keys() - self.rows.keys()
-        for number, (_, waiting) in list(self.open.items()):
-            if waiting & lost:
-                del self.open[number]
-                self.suggester.tell(number, None)
-        if self.reported:
-            self.reported -= lost
+        lost = self.left(job).cells
+        self.book.lost.update(lost)
+        self.pool.settle(job.cells)
 
-    def standing(self) -> Standing:
-        """Progress as of now."""
-        # before the report, rows may be on record of suggestions that are still to be made
-        known = list(self.rows.values()) if self.reported is None else self.relevant(self.rows.values())
-        failed = sum(bool(row["error"]) for row in known)
-        best = self._best()
-        phase = "search" if self.reported is None else "report"
-        return Standing(min(len(known), self.expected), failed, self.expected, phase, best)
+    def _work(self) -> Iterator[Work]:
+        """Work that can be said now, stage after stage."""
+        for contest in self.contests:
+            yield from contest.work()
+        if self.confirm is None and all(contest.finished for contest in self.contests):
+            self.confirm = self._confirmation()
+        if self.confirm:
+            yield from self.confirm.work()
+        if self.confirm and self.confirm.finished:
+            for hunt in self.hunts:
+                yield from hunt.work(self.arm_of(hunt.request.suggestion), self.confirm.orders)
+
+    # ---------------------------------------------------------------- from the search to its confirmation
+    def _confirmation(self) -> Confirm:
+        """The best suggestions of every method, and baselines with all else as the very best has it."""
+        arms = self._best_arms() if self.space.confirm else {}
+        found = [one for some in arms.values() for one in some]
+        if not found:
+            return Confirm(self.space, (), self.book)
+        self.top = {method: tuple(one.suggestion for one in some) for method, some in arms.items()}
+        others = [self._very_best(arms).settings | {"method": dict(b)} for b in self.space.baselines()]
+        self.baselines = tuple(arm(settings, self.identity) for settings in others)
+        return Confirm(self.space, [*found, *self.baselines], self.book)
+
+    def _best_arms(self) -> dict[str, list[Arm]]:
+        """What is confirmed of each method."""
+        assert self.space.confirm
+        wanted = self.space.confirm.methods or tuple(one.name for one in self.space.methods)
+        if self.space.search.protocol == "continual":
+            return {name: [arm(self.space.settings(name, {}), self.identity)] for name in wanted}
+        top = self.space.confirm.top
+        best = {one.method: one.best() for one in self.contests if one.method in wanted}
+        return {method: [one.arm for one in some[:top]] for method, some in best.items() if some}
+
+    def _very_best(self, arms: Mapping[str, Sequence[Arm]]) -> Arm:
+        leaders = [some[0] for one in self.contests if one.method in arms and (some := one.best())]
+        return placed(leaders, goals(self.space))[0].arm if leaders else next(iter(arms.values()))[0]
+
+    def arm_of(self, suggestion: str) -> Arm:
+        """The settings of a suggestion; ValueError when it is none of the sweep's."""
+        candidates = [one.arm for contest in self.contests for one in contest.candidates]
+        for one in (*candidates, *(self.confirm.arms if self.confirm else ())):
+            if one.suggestion == suggestion:
+                return one
+        raise ValueError(f"suggestion {suggestion} is none of this sweep's: hunt for one that is")
+
+    # ---------------------------------------------------------------- how far it is
+    def asked(self) -> Asked:
+        """The sweep's question, for the analysis."""
+        whole = course(self.space, self.tasks)
+        confirmed = self.confirm.orders if self.confirm else ()
+        design = self.space.confirm_design(self.tasks)
+        until = design.until if design else None
+        return Asked(
+            sweep=self.space.name,
+            protocol=self.space.search.protocol,
+            tasks=self.space.search.tasks,
+            goals=goals(self.space),
+            search_orders=whole.orders if self.contests else (),
+            search_seeds=whole.seeds if self.contests else (),
+            rungs=whole.rungs,
+            confirm_orders=confirmed or self._first_orders(),
+            confirm_seeds=self.space.confirm_pairs,
+            expected=self.expected,
+            contests=self._contests(),
+            baselines=tuple(one.suggestion for one in self.baselines),
+            hunts=tuple(one.asked() for one in self.hunts),
+            saved=self._saved() if len(whole.rungs) > 1 else None,
+            until=until.model_dump(exclude_none=True) if until else None,
+        )
+
+    def _contests(self) -> tuple[analysis.Contest, ...]:
+        if not self.contests:
+            return tuple(analysis.Contest(method, (), top=top) for method, top in self.top.items())
+        return tuple(one.asked(self.top.get(one.method, ())) for one in self.contests)
+
+    def _first_orders(self) -> tuple[Order, ...]:
+        """The orders that the confirmation will begin with."""
+        return self.space.confirm_orders(self.tasks) if self.space.confirm else ()
+
+    def _saved(self) -> tuple[int, int]:
+        """Runs of the full grid of suggestions and search orders, and those that the search wanted of it."""
+        each = len(course(self.space, self.tasks).runs(-1))
+        made = [contest.spent for contest in self.contests]
+        return sum(len(one) for one in made) * each, sum(map(sum, made))
 
     @property
     def expected(self) -> int:
-        """Runs of the whole sweep: those known, and as many more as there will be if no two coincide."""
-        left = (self.space.suggestions - len(self.suggester.asked)) * len(self.search_runs)
-        if self.space.report and self.reported is None:
-            arms = min(self.space.report.top, self.space.suggestions) + len(self.space.baselines())
-            left += arms * len(self.report_runs)
+        """Runs of the whole sweep: those known, and as many more as there will probably be."""
+        left = sum(contest.to_come for contest in self.contests)
+        if self.confirm is None and self.space.confirm:
+            methods = len(self.space.confirm.methods or self.space.methods)
+            arms = self.space.confirm.top * methods + len(self.space.baselines())
+            runs = len(self._first_orders()) * len(self.space.confirm_pairs)
+            left += arms * runs
         return len(self.wanted) + left
 
     def relevant(self, rows: Iterable[Row]) -> list[Row]:
-        """Rows of the runs that this sweep consists of; records may hold more, of a report since changed."""
-        return [row for row in rows if row["fingerprint"] in self.wanted]
+        """Rows of the runs that this sweep consists of; records may hold more, of a stage since changed."""
+        return [row for row in rows if cell_of(row) in self.wanted]
 
-    def asked(self) -> Asked:
-        """The sweep's question, for the analysis."""
-        return Asked(
-            sweep=self.space.name,
-            search_orders=_orders(self.search_runs),
-            search_seeds=self.space.pairs,
-            report_orders=_orders(self.report_runs),
-            report_seeds=self.space.report_pairs,
-            expected=self.expected,
-            suggestions=tuple(self.searched),
-            baselines=self.baselines,
-            top=self.space.report.top if self.space.report else 0,
-            goal=self.goal,
-        )
+    def snapshot(self) -> Snapshot:
+        """What the sweep consists of as far as is known now."""
+        return Snapshot(self.asked(), self.phase, self._leader())
 
-    # ---------------------------------------------------------------- the two phases
-    def _prepare(self) -> bool:
-        """Fill the queue from the next suggestion or from the report; False when there is nothing to add."""
-        if self.suggester.ready:
-            suggestion = self.suggester.ask()
-            settings = self.space.settings(suggestion.values)
-            self.searched[self.identity.suggestion(settings)] = settings
-            self.open[suggestion.number] = (settings, self._start(settings, self.search_runs))
-            self.put(())
-            return True
-        if self.suggester.finished and not self.open and self.reported is None:
-            self._report()
-            return True
-        return False
+    @property
+    def phase(self) -> str:
+        """What the sweep is at."""
+        if self.confirm is None:
+            return "search"
+        return "hunt" if self.hunts and self.confirm.finished else "confirm"
 
-    def _report(self) -> None:
-        self.reported = set()
-        for settings in self._reporting():
-            self.reported |= self._start(settings, self.report_runs)
+    def standing(self) -> Standing:
+        """Progress as of now."""
+        known = set(self.book.rows)
+        if self.confirm is not None:  # before, rows may be on record of suggestions that are still to be made
+            known &= self.wanted
+        failed = len(self.book.failed.intersection(known))
+        expected = self.expected
+        return Standing(min(len(known), expected), failed, expected, self.phase, self._leader())
 
-    def _reporting(self) -> list[Settings]:
-        """The best suggestions, and the baselines with all else as the very best has it."""
-        leaders = [r for r in self._ranking() if r.value is not None]
-        if not leaders or not self.space.report:
-            return []
-        best = [self.searched[r.suggestion] for r in leaders[: self.space.report.top]]
-        others = [best[0] | {"method": dict(b)} for b in self.space.baselines()]
-        self.baselines = [self.identity.suggestion(s) for s in others]
-        return best + others
-
-    def _ranking(self) -> Sequence[Ranked]:
-        rows = [row for row in self.rows.values() if row["suggestion"] in self.searched]
-        return ranking(rows, _orders(self.search_runs), self.space.pairs, self.goal)
-
-    def _best(self) -> Ranked | None:
+    def _leader(self) -> Leader | None:
         """The best suggestion so far; it can change only when another one is complete."""
-        told = len(self.suggester.results)
-        if self.best[0] != told:
-            self.best = told, next((r for r in self._ranking() if r.value is not None), None)
-        return self.best[1]
+        complete = sum(one.state == "complete" for contest in self.contests for one in contest.candidates)
+        if self.leader[0] != complete:
+            self.leader = complete, self._led()
+        return self.leader[1]
 
-    def _value(self, settings: Settings) -> float | None:
-        name = self.identity.suggestion(settings)
-        rows = [row for row in self.rows.values() if row["suggestion"] == name]
-        ranked = ranking(rows, _orders(self.search_runs), self.space.pairs, self.goal)
-        return ranked[0].value if ranked else None
-
-    def _named(self, settings: Settings, runs: Iterable[Run]) -> dict[str, Run]:
-        return {self.identity.fingerprint(settings, run): run for run in runs}
-
-    def _start(self, settings: Settings, runs: Sequence[Run]) -> set[str]:
-        """Make a job of what is neither on record nor under way; gives the fingerprints to wait for."""
-        named = self._named(settings, runs)
-        self.wanted |= named.keys()
-        missing = named.keys() - self.rows.keys()
-        under_way = set(self.reported or ()).union(*(waiting for _, waiting in self.open.values()))
-        todo = tuple(run for name, run in named.items() if name in missing - under_way)
-        if todo:
-            self.whole.append(Job(settings, todo))
-        return missing
-
-
-def bundles(runs: Sequence[Run], parts: int) -> list[tuple[Run, ...]]:
-    """Runs in at most so many parts of even size, neighbours in the order tree together."""
-    ordered = sorted(runs, key=lambda run: (run.seeds, run.order))
-    parts = min(parts, len(ordered))
-    cuts = [len(ordered) * i // parts for i in range(parts + 1)] if parts else []
-    return [tuple(ordered[a:b]) for a, b in itertools.pairwise(cuts)]
-
-
-def goal(space: Space) -> Goal:
-    """The objective as the analysis takes it."""
-    one = space.objective
-    options = {k: float(v) for k, v in (("share", one.share), ("weight", one.weight)) if v is not None}
-    return Goal(one.metric, one.aggregate, options)
-
-
-def _crossed(orders: Sequence[Order], pairs: Sequence[Seed]) -> tuple[Run, ...]:
-    return tuple(Run(order, pair) for pair in pairs for order in orders)
-
-
-def _orders(runs: Sequence[Run]) -> tuple[Order, ...]:
-    return tuple(dict.fromkeys(run.order for run in runs))
+    def _led(self) -> Leader:
+        best = placed([one for contest in self.contests for one in contest.best()], goals(self.space))[0]
+        name, whole = best.arm.suggestion, course(self.space, self.tasks)
+        block = self.book.block(name, whole.orders, whole.seeds, split="valid")
+        assert block is not None  # it is complete
+        tried = {one.arm.suggestion: one.arm.settings for c in self.contests for one in c.candidates}
+        averages = by_order(Goal(), block, whole.orders)
+        return Leader(name, labels(tried)[name], float(averages.mean()), float(averages.min()))

@@ -7,16 +7,20 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from nai import trial as nai_trial
 from nai.seeds import Seeds
+from nai.states import States
 from nai.tasks import Benchmark
 from nai.training import Training
 from nai.trial import Named, Outcome, Trial
-from sweep.agenda import Identity, Job, Run, Settings
+from sweep.jobs import Identity, Job, Run, Settings, Work
+from sweep.states import Disk
 
 Row = dict[str, Any]
 ACCIDENTS = (OSError, MemoryError, ImportError, torch.AcceleratorError)
@@ -36,12 +40,19 @@ def trial_of(settings: Settings, run: Run) -> Trial:
 
 
 def identity(digest: str) -> Identity:
-    """Names of settings and runs on a benchmark of this content."""
+    """Names of settings on a benchmark of this content."""
     nothing = Run((), (0, 0))
-    return Identity(
-        suggestion=lambda s: nai_trial.suggestion_of(nai_trial.settings(trial_of(s, nothing), digest)),
-        fingerprint=lambda s, run: nai_trial.fingerprint(trial_of(s, run), digest),
-    )
+
+    def known(settings: Settings) -> dict[str, Any]:
+        return nai_trial.settings(trial_of(settings, nothing), digest)
+
+    def family(settings: Settings) -> str:
+        late = nai_trial.method_of(settings["method"]).late
+        whole = known(settings)
+        early = {k: v for k, v in whole["method"].items() if k not in late}
+        return nai_trial.suggestion_of(whole | {"method": early})
+
+    return Identity(suggestion=lambda s: nai_trial.suggestion_of(known(s)), family=family)
 
 
 def prepare(cpus: float) -> None:
@@ -54,20 +65,39 @@ def prepare(cpus: float) -> None:
         libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
 
 
-def train(job: Job, benchmark: Benchmark, *, device: str = "auto", stack: int | None = None) -> Iterator[Row]:
-    """The rows of a job, each as soon as it is complete; a run that fails is a row with its error."""
-    trials = [trial_of(job.settings, run) for run in job.runs]
-    facts = _facts(trials[0], benchmark)
-    missing = {nai_trial.fingerprint(t, benchmark.digest): t for t in trials}
+@lru_cache(maxsize=1)
+def shelf(folder: str, limit: int) -> States:
+    """Where this process keeps lessons to go on from: so many bytes in memory, the rest in files."""
+    return Disk(Path(folder), limit)
+
+
+def train(
+    job: Job,
+    benchmark: Benchmark,
+    *,
+    device: str = "auto",
+    stack: int | None = None,
+    states: States | None = None,
+) -> Iterator[Row]:
+    """The rows of a job, each as soon as it is complete; a run that fails is a row with its error.
+
+    states: where lessons are kept that other runs may go on from.
+    """
+    trials = {_name(t, benchmark): t for work in job.works for t in _trials(work, work.runs)}
+    later = [t for work in job.works for t in _trials(work, work.later)]
+    facts = {t.method: _facts(t, benchmark) for t in trials.values()}
+    missing = dict(trials)
 
     def trained(some: Sequence[Trial]) -> Iterator[Row]:
-        for outcome in nai_trial.run_many(some, benchmark=benchmark, device=device, width=stack):
-            name = nai_trial.fingerprint(outcome.trial, benchmark.digest)
+        for outcome in nai_trial.run_many(
+            some, benchmark=benchmark, device=device, width=stack, states=states, later=later
+        ):
+            name = _name(outcome.trial, benchmark)
             del missing[name]
-            yield facts | _row(name, outcome, device)
+            yield facts[outcome.trial.method] | _row(name, outcome, device)
 
     try:
-        yield from trained(trials)
+        yield from trained(list(trials.values()))
     except ACCIDENTS:
         raise
     except (
@@ -79,7 +109,16 @@ def train(job: Job, benchmark: Benchmark, *, device: str = "auto", stack: int | 
             except ACCIDENTS:
                 raise
             except Exception as error:
-                yield facts | _failed(name, left, f"{type(error).__name__}: {error}", device)
+                text = f"{type(error).__name__}: {error}"
+                yield facts[left.method] | _failed(name, left, text, device)
+
+
+def _trials(work: Work, runs: Sequence[Run]) -> list[Trial]:
+    return [trial_of(work.arm.settings, run) for run in runs]
+
+
+def _name(trial: Trial, benchmark: Benchmark) -> str:
+    return nai_trial.fingerprint(trial, benchmark.digest)
 
 
 def _facts(trial: Trial, benchmark: Benchmark) -> Row:

@@ -3,11 +3,14 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sweep import record
-from sweep.agenda import Agenda, Job, Standing
+from sweep.agenda import Agenda
+from sweep.jobs import Job
 from sweep.space import Resources
+from sweep.standing import Standing
 
 Row = dict[str, Any]
 Told = Callable[[Standing], None]
@@ -24,6 +27,11 @@ class Ledger:
     track: Callable[[Sequence[Row]], None]
     told: Told
 
+    @property
+    def states(self) -> Path:
+        """Where workers keep lessons that others may go on from; what is lost there is trained again."""
+        return self.store.folder.parent / "states"
+
     def write(self, rows: list[Row]) -> None:
         """Make rows durable, then known."""
         if rows:
@@ -37,15 +45,15 @@ class Ledger:
         self.track(self.agenda.relevant(fresh))
         self.told(self.agenda.standing())
 
-    def died(self, job: Job) -> Job | None:
-        """What is left of the job, to be tried again; None if nothing is, or too many workers died on it."""
+    def died(self, job: Job) -> None:
+        """What is left of the job is tried again, unless too many workers died on it."""
         left = self.agenda.left(job)
-        deaths = 1 + (job.deaths if left.runs == job.runs else 0)
-        if deaths <= RETRIES:
-            return left._replace(deaths=deaths) if left.runs else None
-        self.agenda.give_up(left)
+        deaths = 1 + (job.deaths if left.works == job.works else 0)
+        if left.works and deaths <= RETRIES:
+            self.agenda.retry(left._replace(deaths=deaths))
+        else:
+            self.agenda.give_up(left)
         self.told(self.agenda.standing())
-        return None
 
 
 def inline(ledger: Ledger, benchmark: Any, resources: Resources, *, seconds: float = 5.0) -> None:
@@ -53,14 +61,20 @@ def inline(ledger: Ledger, benchmark: Any, resources: Resources, *, seconds: flo
     from sweep import bundle
 
     bundle.prepare(resources.cpus)
+    kept = bundle.shelf(str(ledger.states), shelf_bytes(resources))
     while job := ledger.agenda.next():
-        for rows in bursts(bundle.train(job, benchmark, **options(resources)), seconds):
+        for rows in bursts(bundle.train(job, benchmark, states=kept, **options(resources)), seconds):
             ledger.write(rows)
 
 
 def options(resources: Resources) -> dict[str, Any]:
     """How `bundle.train` is to run on these resources."""
     return {"device": resources.place, "stack": None if resources.stack == "auto" else resources.stack}
+
+
+def shelf_bytes(resources: Resources) -> int:
+    """How much of its memory a worker gives to lessons that others may go on from: a quarter of its limit."""
+    return int(resources.memory * 1e9 / 4) if resources.memory else 2**30
 
 
 def bursts(rows: Iterator[Row], seconds: float) -> Iterator[list[Row]]:

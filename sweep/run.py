@@ -15,9 +15,9 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from sweep import parts, record
-from sweep.agenda import Job, Run
 from sweep.environment import check_address, importable
-from sweep.ledger import Ledger, bursts, options
+from sweep.jobs import Job, as_plain, from_plain
+from sweep.ledger import Ledger, bursts, options, shelf_bytes
 from sweep.space import Resources
 
 
@@ -65,6 +65,10 @@ def cluster(address: str | None, resources: Resources) -> Iterator[int]:
         ray.shutdown()
 
 
+BURST = 5.0
+"""Seconds after which a worker records and reports what it has, while its job goes on."""
+
+
 def on_ray(ledger: Ledger, benchmark: Any, resources: Resources) -> bool:
     """Jobs as Ray Tune trials on a running cluster; False when it was interrupted."""
     scratch = ledger.store.folder.parent / "ray"
@@ -98,6 +102,7 @@ def _tuner(searcher: "AgendaSearcher", benchmark: Any, resources: Resources, scr
             _trainable,
             benchmark=benchmark,
             records=str(ledger.store.folder),
+            states=str(ledger.states),
             resources=resources.model_dump(),
         ),
         {"cpu": resources.cpus, "gpu": resources.gpus},
@@ -120,38 +125,43 @@ def _tuner(searcher: "AgendaSearcher", benchmark: Any, resources: Resources, scr
 
 
 class AgendaSearcher(Searcher):
-    """Ray Tune's view of the agenda: a trial is a job, its result the rows that it leaves."""
+    """Ray Tune's view of the agenda: a trial is a job, its results the rows that it brings."""
 
     def __init__(self, ledger: Ledger) -> None:
         super().__init__(metric="rows", mode="max")
         self.ledger = ledger
         self.jobs: dict[str, Job] = {}
-        self.again: list[Job] = []
         self.broken: Exception | None = None  # why rows could not be taken in, such as a full disk
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next job, None when some must come back first, FINISHED when there is none left."""
-        if self.broken:
-            return str(Searcher.FINISHED)
-        job = self.again.pop() if self.again else self.ledger.agenda.next()
+        job = None if self.broken else self.ledger.agenda.next()
         if job is None:
-            return None if self.jobs else str(Searcher.FINISHED)
+            return None if self.jobs and not self.broken else str(Searcher.FINISHED)
         self.jobs[trial_id] = job
-        return {"settings": job.settings, "runs": [[list(r.order), list(r.seeds)] for r in job.runs]}
+        return {"works": [as_plain(work) for work in job.works]}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Take in rows while their job goes on: they are safe, and the sweep's progress is seen."""
+        try:
+            self._take_in(result)
+        except Exception as reason:  # which Tune would take for a failure of the trial
+            self.broken = reason
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Take in a job's rows; one whose worker died goes back to the front."""
+        """Take in the last rows of a job; one whose worker died is done again."""
         job = self.jobs.pop(trial_id)
         try:
-            self._take_in((result or {}).get("parts", []))
+            self._take_in(result or {})
             if error or not result:
-                self._died(job)
-        except Exception as reason:  # which Tune would take for a failure of the trial
+                self.ledger.died(job)
+        except Exception as reason:
             self.broken = reason
 
-    def _take_in(self, came: list[bytes]) -> None:
+    def _take_in(self, result: dict[str, Any]) -> None:
+        came: list[bytes] = result.get("parts", [])
         for data in came:
             parts.add(self.ledger.store.folder, data)  # there already, unless the disk is not shared
         came.clear()  # Tune keeps this very list with its trial, and writes it into its snapshots
@@ -161,14 +171,7 @@ class AgendaSearcher(Searcher):
         """All jobs under way are lost."""
         self.ledger.refresh()
         while self.jobs:
-            self._died(self.jobs.popitem()[1])
-
-    def _died(self, job: Job) -> None:
-        again = self.ledger.died(job)
-        self.again += [again] if again else []
-
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Rows come with the end of a job."""
+            self.ledger.died(self.jobs.popitem()[1])
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune keeps a copy of its Tuner; the records are the state
@@ -182,19 +185,20 @@ class AgendaSearcher(Searcher):
         raise RuntimeError("a sweep is resumed by its command, not by Tuner.restore")
 
 
-def _trainable(config: dict[str, Any], *, benchmark: Any, records: str, resources: dict[str, Any]) -> None:
+def _trainable(
+    config: dict[str, Any], *, benchmark: Any, records: str, states: str, resources: dict[str, Any]
+) -> None:
     """One job on a worker: rows are recorded before they are reported, and travel with the report."""
     from sweep import bundle
 
     limits = Resources.model_validate(resources)
     bundle.prepare(limits.cpus)
-    runs = tuple(Run(tuple(order), (seeds[0], seeds[1])) for order, seeds in config["runs"])
-    job = Job(config["settings"], runs)
-    written, count = [], 0
-    for rows in bursts(bundle.train(job, benchmark, **options(limits)), seconds=30.0):
+    job = Job(tuple(map(from_plain, config["works"])))
+    kept = bundle.shelf(states, shelf_bytes(limits))
+    count = 0
+    for rows in bursts(bundle.train(job, benchmark, states=kept, **options(limits)), seconds=BURST):
         data = record.encoded(rows)
         with contextlib.suppress(OSError):  # the driver has the disk, and says what is wrong with it
             parts.add(Path(records), data)
-        written.append(data)
         count += len(rows)
-    tune.report({"rows": count, "parts": written})
+        tune.report({"rows": count, "parts": [data]})

@@ -9,8 +9,9 @@ import made_rows
 import pytest
 
 from nai.metrics import METRICS
-from sweep.agenda import Agenda, Identity, Job, Run, bundles
+from sweep.agenda import Agenda, Past
 from sweep.analysis import results, write_json
+from sweep.jobs import Identity, Job, Run, bundles
 from sweep.space import loads
 
 SPACE = """\
@@ -30,14 +31,14 @@ count = 3
 [search]
 suggestions = 7
 ahead = 3
-[report]
+[confirm]
 baselines = ["finetune", {name = "ewc", strength = 2.0}]
 top = 2
-[report.orders]
+[confirm.orders]
 design = "random"
 count = 4
 seed = 1
-[report.seeds]
+[confirm.seeds]
 init = [0, 1]
 data = [0, 1]
 """
@@ -56,7 +57,17 @@ def fingerprint(settings, run):
     return hashlib.sha256(json.dumps([settings, run]).encode()).hexdigest()
 
 
-IDENTITY = Identity(suggestion, fingerprint)
+def family(settings):
+    """Strengths may share a stack."""
+    return made_rows.suggestion(settings | {"method": settings["method"] | {"strength": 0}})
+
+
+IDENTITY = Identity(suggestion, family)
+
+
+def done(job, **given):
+    """The rows of a job."""
+    return [row(work.arm.settings, run, **given) for work in job.works for run in work.runs]
 
 
 def fails(settings, run):
@@ -90,18 +101,20 @@ class Swept:
 
     @property
     def suggestions(self):
-        return list(self.agenda.searched)
+        asked = self.agenda.asked()
+        return list(dict.fromkeys(one for contest in asked.contests for one in contest.suggestions))
 
 
 def carried_out(where, records=(), *, chance=None, slots=1, failing=fails, most=None):
     """All jobs done one by one, or with `chance` many at once, their rows coming in singly in any order."""
-    agenda = Agenda(where, IDENTITY, records, slots=slots)
+    agenda = Agenda(where, IDENTITY, Past(tuple(records)), slots=slots)
     rows = {old["fingerprint"]: old for old in records}
     flying, handed = [], []
     while len(rows) < (most or 10**9):
         while (chance is None or chance.random() < 0.8) and (job := agenda.next()):
-            handed += [fingerprint(job.settings, run) for run in job.runs]
-            flying += [row(job.settings, run, failing=failing) for run in job.runs]
+            new = done(job, failing=failing)
+            handed += [one["fingerprint"] for one in new]
+            flying += new
         if not flying and not (job := agenda.waiting):
             break
         if flying:
@@ -123,19 +136,19 @@ def test_a_sweep_is_its_suggestions_on_search_orders_and_its_report():
     assert len(WHOLE.handed) == len(set(WHOLE.handed)) == len(WHOLE.rows) == 7 * 3 + 4 * 8
     assert found["complete"] and found["done"] + found["failed"] == found["expected"] == 53
     leaders = [one["suggestion"] for one in found["search"][:2]]
-    assert [one["suggestion"] for one in found["table"]] == [*leaders, *agenda.baselines]
+    assert [one["suggestion"] for one in found["table"]] == [*leaders, *agenda.asked().baselines]
     assert [one["role"] for one in found["table"]] == ["best", "best", "baseline", "baseline"]
     assert all(one["missing"] == 0 for one in found["table"])
     assert [(one["orders"], one["seeds"], one["failed"]) for one in found["table"][:3]] == [(4, 2, 0)] * 3
 
 
 def test_baselines_share_everything_but_the_method_with_the_best_suggestion():
-    where = space("training.rate={low=1e-4, high=1e-2, log=true}", "report.top=1")
+    where = space("training.rate={low=1e-4, high=1e-2, log=true}", "confirm.top=1")
     swept = carried_out(where)
     best = json.loads(swept.results)["best"]["settings"]
     methods = {}
     for row in swept.rows.values():
-        if row["suggestion"] in swept.agenda.baselines:
+        if row["suggestion"] in swept.agenda.asked().baselines:
             chosen = json.loads(row["settings"])
             methods[chosen["method"]["name"]] = chosen["method"]
             assert chosen | {"method": None} == best | {"method": None}
@@ -147,7 +160,7 @@ def test_no_order_of_arrival_and_no_number_of_workers_changes_anything(seed):
     chance = random.Random(seed)
     swept = carried_out(space(), chance=chance, slots=chance.randint(1, 20))
     assert swept.suggestions == WHOLE.suggestions
-    assert swept.agenda.baselines == WHOLE.agenda.baselines
+    assert swept.agenda.asked().baselines == WHOLE.agenda.asked().baselines
     assert swept.agenda.asked() == WHOLE.agenda.asked()
     assert sorted(swept.handed) == sorted(WHOLE.handed)
     assert swept.results == WHOLE.results
@@ -179,7 +192,7 @@ def test_broken_off_and_taken_up_time_and_again_a_sweep_comes_to_the_same_end(se
 
 
 def test_with_everything_on_record_nothing_is_handed_out():
-    agenda = Agenda(space(), IDENTITY, WHOLE.rows.values())
+    agenda = Agenda(space(), IDENTITY, Past(tuple(WHOLE.rows.values())))
     assert not agenda.waiting and agenda.finished
     assert Swept(agenda, [], WHOLE.rows).results == WHOLE.results
 
@@ -196,21 +209,19 @@ def test_more_suggestions_leave_the_first_as_they_were_and_equal_a_sweep_that_ha
 
 
 def test_a_report_that_wants_less_than_is_on_record_equals_one_that_never_wanted_more():
-    less = space("report.top=1", "report.baselines=['finetune']", "report.seeds={init=[0], data=[0]}")
+    less = space("confirm.top=1", "confirm.baselines=['finetune']", "confirm.seeds={init=[0], data=[0]}")
     assert carried_out(less, WHOLE.rows.values()).results == carried_out(less).results
 
 
 def test_the_report_runs_on_its_own_orders_and_the_search_on_validation_alone():
     agenda = WHOLE.agenda
-    assert not {run.order for run in agenda.search_runs} & {run.order for run in agenda.report_runs}
-
-    def no_test_data(settings, run):
-        return row(settings, run) | ({"test": None} if run in agenda.search_runs else {})
-
-    blind = Agenda(space(), IDENTITY, ())
+    asked = agenda.asked()
+    assert not set(asked.search_orders) & set(asked.confirm_orders)
+    blind = Agenda(space(), IDENTITY, Past())
     while job := blind.next():
-        blind.put([no_test_data(job.settings, run) for run in job.runs])
-    assert list(blind.searched) == WHOLE.suggestions and blind.baselines == agenda.baselines
+        rows = done(job)
+        blind.put(one | {"test": None} if tuple(one["order"]) in asked.search_orders else one for one in rows)
+    assert blind.asked() == asked
 
 
 # --- bundles ---
@@ -229,16 +240,18 @@ def test_bundles_are_even_and_keep_neighbours_of_the_order_tree_together(count, 
 
 
 def test_workers_beyond_the_suggestions_under_way_share_a_suggestion():
-    def sizes(slots):
-        agenda = Agenda(space("orders.count=8"), IDENTITY, (), slots=slots)
+    def sizes(slots, grain=1):
+        agenda = Agenda(space("orders.count=8"), IDENTITY, Past(), slots=slots, grain=grain)
         jobs = []
         while job := agenda.next():
             jobs.append(job)
-        return [len(job.runs) for job in jobs]
+        return [[len(work.runs) for work in job.works] for job in jobs]
 
-    assert sizes(1) == sizes(3) == sizes(5) == [8, 8, 8]  # three suggestions ahead
-    assert sizes(6) == [4, 4, 4, 4, 4, 4]
-    assert sizes(100) == [1] * 24
+    assert sizes(1) == [[8, 8, 8]]  # three suggestions ahead, of one family
+    assert sizes(2) == [[8], [8], [4], [2], [1], [1]]  # smaller pieces towards the end
+    assert sizes(2, grain=4) == [[8], [8], [4], [4]]
+    assert sizes(100) == [[1]] * 24
+    assert sizes(100, grain=3) == [[1]] * 24  # there are idle workers enough
 
 
 # --- failures ---
@@ -269,22 +282,22 @@ def test_when_every_suggestion_fails_the_sweep_ends_without_a_report():
 
 def given_up(where, unlucky):
     """A sweep on which every worker dies that gets a run of the `unlucky` th job."""
-    agenda, rows, jobs = Agenda(where, IDENTITY, ()), {}, []
+    agenda, rows, jobs = Agenda(where, IDENTITY, Past()), {}, []
     while job := agenda.next():
         jobs.append(job)
         if len(jobs) - 1 == unlucky:
             agenda.give_up(job)
         else:
-            new = [row(job.settings, run) for run in job.runs]
+            new = done(job)
             rows |= {row["fingerprint"]: row for row in new}
             agenda.put(new)
     return Swept(agenda, [], rows), jobs[unlucky]
 
 
-@pytest.mark.parametrize("unlucky", [0, 3, 6, 7, 10])
+@pytest.mark.parametrize("unlucky", [0, 1, 2, 3, 4])
 def test_a_job_that_is_given_up_holds_up_nothing_and_is_tried_by_the_next_call(unlucky):
     swept, job = given_up(space(), unlucky)
-    lost = {fingerprint(job.settings, run) for run in job.runs}
+    lost = {one["fingerprint"] for one in done(job)}
     assert swept.agenda.finished and not lost & swept.rows.keys()
     found = json.loads(swept.results)
     assert not found["complete"] and found["expected"] - found["done"] - found["failed"] == len(lost)
@@ -293,11 +306,12 @@ def test_a_job_that_is_given_up_holds_up_nothing_and_is_tried_by_the_next_call(u
 
 
 def test_what_is_left_of_a_job_is_what_is_not_on_record():
-    agenda = Agenda(space(), IDENTITY, ())
+    agenda = Agenda(space(), IDENTITY, Past())
     job = agenda.next()
     assert agenda.left(job) == job
-    agenda.put([row(job.settings, job.runs[1])])
-    assert agenda.left(job) == Job(job.settings, (job.runs[0], job.runs[2]))
+    work, *others = job.works
+    agenda.put([row(work.arm.settings, work.runs[1])])
+    assert agenda.left(job) == Job((work._replace(runs=(work.runs[0], work.runs[2])), *others))
 
 
 # --- edges ---
@@ -314,12 +328,12 @@ def test_runs_that_two_suggestions_share_are_handed_out_once():
 
 
 def test_a_baseline_that_is_the_best_suggestion_is_run_once_and_leads():
-    where = space("method.strength={choices=[0.3, 2.0]}", "search.sampler='grid'", "report.top=1")
+    where = space("method.strength={choices=[0.3, 2.0]}", "search.sampler='grid'", "confirm.top=1")
     twin = space(
         "method.strength={choices=[0.3, 2.0]}",
         "search.sampler='grid'",
-        "report.top=1",
-        "report.baselines=['finetune', {name='nai', strength=0.3}]",
+        "confirm.top=1",
+        "confirm.baselines=['finetune', {name='nai', strength=0.3}]",
     )
     alone, swept = carried_out(where), carried_out(twin)
     found = json.loads(swept.results)
@@ -334,7 +348,7 @@ def test_a_baseline_that_is_the_best_suggestion_is_run_once_and_leads():
 
 
 def test_without_a_report_the_search_is_all():
-    where = loads(SPACE.partition("[report]")[0])
+    where = loads(SPACE.partition("[confirm]")[0])
     swept = carried_out(where)
     found = json.loads(swept.results)
     assert len(swept.handed) == 21 and found["complete"] and found["table"] == []
@@ -342,27 +356,27 @@ def test_without_a_report_the_search_is_all():
 
 
 def test_with_nothing_to_search_there_is_one_suggestion():
-    swept = carried_out(space("method.strength=0.5", "report.top=3"))
+    swept = carried_out(space("method.strength=0.5", "confirm.top=3"))
     found = json.loads(swept.results)
     assert len(swept.suggestions) == 1 and len(swept.handed) == 3 + 3 * 8
     assert found["complete"] and found["expected"] == 27
 
 
 def test_more_leaders_wanted_than_suggestions_made_are_as_many_as_there_are():
-    swept = carried_out(space("report.top=50", CHOICES, "search.sampler='grid'"), failing=lambda s, r: False)
+    swept = carried_out(space("confirm.top=50", CHOICES, "search.sampler='grid'"), failing=lambda s, r: False)
     found = json.loads(swept.results)
     assert len(swept.handed) == 3 * 3 + 5 * 8 == found["expected"] and found["complete"]
 
 
 def test_more_ahead_than_suggestions_is_all_at_once():
-    agenda = Agenda(space("search.ahead=50"), IDENTITY, ())
-    jobs = [job for _ in range(7) if (job := agenda.next())]
-    assert len(jobs) == 7 and agenda.next() is None
+    agenda = Agenda(space("search.ahead=50"), IDENTITY, Past())
+    job = agenda.next()
+    assert len(job.works) == 7 and agenda.next() is None
     assert not agenda.finished
 
 
 def test_a_report_over_all_orders_takes_over_the_runs_of_the_search():
-    where = space("benchmark.classes=5", "orders={design='all'}", "report.orders={design='all'}")
+    where = space("benchmark.classes=5", "orders={design='all'}", "confirm.orders={design='all'}")
     swept = carried_out(where, failing=lambda s, r: False)
     found = json.loads(swept.results)
     # 2 orders: the report's runs with the first pair of seeds are on record for the two leaders
@@ -385,10 +399,10 @@ def test_the_search_goes_for_what_is_better_by_its_metric(metric):
             "fingerprint": fingerprint(settings, run)
         }
 
-    agenda = Agenda(space(f"objective.metric={metric}", "search.suggestions=30"), IDENTITY, ())
+    agenda = Agenda(space(f"objective.metric={metric}", "search.suggestions=30"), IDENTITY, Past())
     rows = []
     while job := agenda.next():
-        rows += (new := [curved(job.settings, run) for run in job.runs])
+        rows += (new := [curved(work.arm.settings, run) for work in job.works for run in work.runs])
         agenda.put(new)
     found = json.loads(write_json(results(agenda.relevant(rows), agenda.asked())))
     values = [one["value"] for one in found["search"]]
@@ -403,14 +417,14 @@ def test_the_search_goes_for_what_is_better_by_its_metric(metric):
 
 
 def test_progress_counts_up_to_what_is_expected():
-    agenda, seen = Agenda(space(), IDENTITY, ()), []
+    agenda, seen = Agenda(space(), IDENTITY, Past()), []
     assert agenda.standing().expected == 53
     while job := agenda.next():
         seen.append(agenda.standing())
-        agenda.put([row(job.settings, run) for run in job.runs])
+        agenda.put(done(job))
     seen.append(agenda.standing())
     assert [one.expected for one in seen] == [53] * len(seen)
-    done = [one.done for one in seen]
-    assert done == sorted(done) and done[0] == 0 and done[-1] == 53
-    assert {one.phase for one in seen} == {"search", "report"} and seen[-1].phase == "report"
+    counts = [one.done for one in seen]
+    assert counts == sorted(counts) and counts[0] == 0 and counts[-1] == 53
+    assert {one.phase for one in seen} == {"search", "confirm"} and seen[-1].phase == "confirm"
     assert seen[0].best is None and seen[-1].best.suggestion == WHOLE.agenda.standing().best.suggestion

@@ -1,0 +1,56 @@
+"""The rows of a sweep by what they are about: suggestion, order and seeds."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nai.orders import Order
+from sweep.analysis import accuracy
+from sweep.jobs import Cell, Seed
+
+Row = dict[str, Any]
+
+
+def cell_of(row: Row) -> Cell:
+    """What a row is about."""
+    return Cell(row["suggestion"], tuple(row["order"]), (row["seed_init"], row["seed_data"]))
+
+
+class Book:
+    """Rows on record, and the cells that are given up for now: their workers died again and again."""
+
+    def __init__(self) -> None:
+        self.rows: dict[Cell, Row] = {}
+        self.failed: set[Cell] = set()
+        self.lost: set[Cell] = set()
+        self.matrices: dict[tuple[Cell, str], NDArray[np.float64] | None] = {}
+
+    def put(self, rows: Iterable[Row]) -> None:
+        """Take in rows; a later one of the same cell takes the place of an earlier one."""
+        for row in rows:
+            cell = cell_of(row)
+            self.rows[cell] = row
+            self.lost.discard(cell)
+            (self.failed.add if row["error"] else self.failed.discard)(cell)
+            for split in ("valid", "test"):
+                self.matrices.pop((cell, split), None)
+
+    def lacks(self, cell: Cell) -> bool:
+        """Whether a run is neither on record nor given up."""
+        return cell not in self.rows and cell not in self.lost
+
+    def block(
+        self, suggestion: str, orders: Sequence[Order], seeds: Sequence[Seed], *, split: str
+    ) -> NDArray[np.float64] | None:
+        """Accuracy matrices [orders, seeds, tasks learnt + 1, tasks]; None unless every run has its own."""
+        found = [[self._matrix(Cell(suggestion, order, seed), split) for seed in seeds] for order in orders]
+        if any(matrix is None for line in found for matrix in line):
+            return None
+        return np.array(found, dtype=np.float64)
+
+    def _matrix(self, cell: Cell, split: str) -> NDArray[np.float64] | None:
+        if (cell, split) not in self.matrices:
+            self.matrices[cell, split] = accuracy(self.rows.get(cell), split)
+        return self.matrices[cell, split]

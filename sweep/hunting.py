@@ -1,0 +1,107 @@
+"""The hunt for the order that is worst, or best, for one suggestion, as a stage of a sweep."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nai.orders import Order, sampled
+from sweep import analysis
+from sweep.book import Book
+from sweep.jobs import Arm, Cell, Seed, Work, crossed
+from sweep.worst import Hunt, usual_budget
+
+REFERENCE_SEED = 7
+"""Seed of the random orders that a hunt is compared with: the same for every hunt of a sweep."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A hunt that was asked for.
+
+    suggestion: its name. worst: else the best is hunted. budget: task trainings. strategy: of `sweep.worst`.
+    random: orders that the find is compared with.
+    """
+
+    suggestion: str
+    seeds: Seed = (0, 0)
+    worst: bool = True
+    budget: int | None = None
+    strategy: str = "surrogate"
+    seed: int = 0
+    random: int = 20
+
+
+class Hunting:
+    """A hunt under way: its next orders are run when those before are on record."""
+
+    def __init__(self, request: Request, tasks: int, book: Book) -> None:
+        self.request, self.tasks, self.book = request, tasks, book
+        self.hunt: Hunt | None = None  # once it has begun
+        self.tried: list[Order] = []  # in this order
+        self.open: tuple[Order, ...] = ()
+
+    @property
+    def reference(self) -> tuple[Order, ...]:
+        """Random orders, whatever the hunt found."""
+        return sampled(self.tasks, min(self.request.random, math.factorial(self.tasks)), REFERENCE_SEED)
+
+    @property
+    def finished(self) -> bool:
+        """The hunt is over."""
+        return self.hunt is not None and not self.open
+
+    def asked(self) -> analysis.Hunt:
+        """What was hunted, for the analysis."""
+        one, hunt = self.request, self.hunt
+        budget, cost = (hunt.budget, hunt.cost) if hunt else (one.budget or usual_budget(self.tasks), 0)
+        tried, drawn = tuple(self.tried), self.reference
+        return analysis.Hunt(
+            one.suggestion, one.seeds, one.worst, tried, budget, cost, one.random, reference=drawn
+        )
+
+    def work(self, arm: Arm, confirmed: Sequence[Order]) -> Iterator[Work]:
+        """What there is to run now; what these orders reached is known to the hunt from the start."""
+        if not self.hunt:
+            self.hunt = self._hunt(arm, confirmed)
+            yield Work(arm, crossed(self.reference, self.seeds))
+            yield from self._next(arm)
+        while self.open and not any(self._lacks(arm, order) for order in self.open):
+            assert self.hunt
+            for order in self.open:
+                self.hunt.tell(order, self._matrix(arm, order))
+            yield from self._next(arm)
+
+    def _hunt(self, arm: Arm, confirmed: Sequence[Order]) -> Hunt:
+        known = {order: self._matrix(arm, order) for order in confirmed}
+        return Hunt(
+            self.tasks,
+            budget=self.request.budget,
+            seed=self.request.seed,
+            direction="worst" if self.request.worst else "best",
+            strategy=self.request.strategy,
+            known={order: matrix for order, matrix in known.items() if matrix is not None},
+        )
+
+    def _next(self, arm: Arm) -> Iterator[Work]:
+        assert self.hunt
+        self.open = self.hunt.ask()
+        self.tried += self.open
+        if self.open:
+            beginnings = dict.fromkeys(order[:k] for order in self.open for k in range(1, len(order)))
+            yield Work(arm, crossed(self.open, self.seeds), crossed(tuple(beginnings), self.seeds))
+
+    @property
+    def seeds(self) -> tuple[Seed]:
+        """The one pair of seeds."""
+        return (self.request.seeds,)
+
+    def _lacks(self, arm: Arm, order: Order) -> bool:
+        return self.book.lacks(Cell(arm.suggestion, order, self.request.seeds))
+
+    def _matrix(self, arm: Arm, order: Order) -> NDArray[np.float64] | None:
+        """Test accuracy; None when the run failed."""
+        block = self.book.block(arm.suggestion, (order,), self.seeds, split="test")
+        return None if block is None else block[0, 0]

@@ -1,0 +1,170 @@
+"""Work for workers: runs of settings, gathered into jobs or cut into bundles. Knows neither Ray nor torch."""
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from nai.orders import Order
+
+Seed = tuple[int, int]
+"""Seeds of the initial weights and of the data order."""
+Settings = dict[str, Any]
+
+
+class Run(NamedTuple):
+    """One order, of all tasks or of the first few, with one pair of seeds."""
+
+    order: Order
+    seeds: Seed
+
+
+class Cell(NamedTuple):
+    """What one row is about: a run of a suggestion."""
+
+    suggestion: str
+    order: Order
+    seeds: Seed
+
+
+class Identity(NamedTuple):
+    """What names settings: given by `sweep.bundle`, so that this room needs no torch.
+
+    Settings of one family may be trained as one stack, and share what they have in common.
+    """
+
+    suggestion: Callable[[Settings], str]
+    family: Callable[[Settings], str]
+
+
+class Arm(NamedTuple):
+    """Settings and their names."""
+
+    suggestion: str
+    family: str
+    settings: Settings
+
+
+class Work(NamedTuple):
+    """Runs of an arm that are wanted now; `later`: those that may go on from them."""
+
+    arm: Arm
+    runs: tuple[Run, ...]
+    later: tuple[Run, ...] = ()
+
+    @property
+    def cells(self) -> dict[Cell, Run]:
+        """Its runs by what their rows are about."""
+        return {Cell(self.arm.suggestion, *run): run for run in self.runs}
+
+    def only(self, cells: Iterable[Cell]) -> "Work":
+        """The work with these of its cells alone."""
+        wanted = set(cells)
+        return self._replace(runs=tuple(run for cell, run in self.cells.items() if cell in wanted))
+
+
+class Job(NamedTuple):
+    """Works of one family for one worker; workers that died on it."""
+
+    works: tuple[Work, ...]
+    deaths: int = 0
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """What its rows will be about."""
+        return tuple(cell for work in self.works for cell in work.cells)
+
+
+def as_plain(work: Work) -> list[Any]:
+    """A work as lists and dicts, to travel in a trial's configuration."""
+    return [list(work.arm), *([[list(order), list(seeds)] for order, seeds in some] for some in work[1:])]
+
+
+def from_plain(plain: Sequence[Any]) -> Work:
+    """The work that was made plain."""
+    one, *runs = plain
+    return Work(
+        Arm(*one),
+        *(tuple(Run(tuple(order), (seeds[0], seeds[1])) for order, seeds in some) for some in runs),
+    )
+
+
+def arm(settings: Settings, identity: Identity) -> Arm:
+    """Settings with their names."""
+    return Arm(identity.suggestion(settings), identity.family(settings), settings)
+
+
+def crossed(orders: Sequence[Order], seeds: Sequence[Seed]) -> tuple[Run, ...]:
+    """Every order with every pair of seeds."""
+    return tuple(Run(order, pair) for pair in seeds for order in orders)
+
+
+def bundles(runs: Sequence[Run], parts: int) -> list[tuple[Run, ...]]:
+    """Runs in at most so many parts of even size, neighbours in the order tree together."""
+    ordered = sorted(runs, key=lambda run: (run.seeds, run.order))
+    parts = min(parts, len(ordered))
+    cuts = [len(ordered) * i // parts for i in range(parts + 1)] if parts else []
+    return [tuple(ordered[a:b]) for a, b in itertools.pairwise(cuts)]
+
+
+class Pool:
+    """Work that waits, and the cells that workers are busy with.
+
+    grain: runs that one worker does about as fast as one alone, such as a stack; less is not cut.
+    """
+
+    def __init__(self, grain: int = 1) -> None:
+        self.grain = grain
+        self.waiting: list[Work] = []
+        self.again: list[Job] = []  # jobs whose worker died
+        self.claimed: set[Cell] = set()  # of work that waits or is under way
+        self.away: list[set[Cell]] = []  # what jobs under way have still to bring
+
+    def __bool__(self) -> bool:
+        return bool(self.waiting or self.again)
+
+    def add(self, work: Work) -> None:
+        """Take in work; what waits or is under way already is not done twice."""
+        fresh = work.only(cell for cell in work.cells if cell not in self.claimed)
+        if fresh.runs:
+            self.claimed.update(fresh.cells)
+            self.waiting.append(fresh)
+
+    def take(self, slots: int) -> Job | None:
+        """A fair share of what waits for one of so many workers; None when nothing waits."""
+        if not self:
+            return None
+        job = self.again.pop() if self.again else Job(tuple(self._gathered(self._share(slots))))
+        self.away.append(set(job.cells))
+        return job
+
+    def settle(self, cells: Iterable[Cell]) -> None:
+        """These cells are on record, or given up."""
+        gone = set(cells)
+        self.claimed -= gone
+        self.away = [left for job in self.away if (left := job - gone)]
+
+    def retry(self, job: Job) -> None:
+        """Have a job done again, or what is left of it."""
+        self.settle(job.cells)
+        self.claimed.update(job.cells)
+        self.again.append(job)
+
+    def _share(self, slots: int) -> int:
+        waiting = sum(len(work.runs) for work in self.waiting)
+        idle = max(1, slots - len(self.away))
+        return max(-(-waiting // slots), min(-(-waiting // idle), self.grain))
+
+    def _gathered(self, share: int) -> list[Work]:
+        """The first work that waits, cut to the share, and others of its family as far as the share goes."""
+        first = self.waiting.pop(0)
+        if len(first.runs) > share:
+            ours, *others = bundles(first.runs, -(-len(first.runs) // share))
+            self.waiting[:0] = [first._replace(runs=runs) for runs in others]
+            return [first._replace(runs=ours)]
+        works, left = [first], share - len(first.runs)
+        for work in [w for w in self.waiting if w.arm.family == first.arm.family]:
+            if len(work.runs) <= left:
+                works.append(work)
+                left -= len(work.runs)
+                self.waiting.remove(work)
+        return works

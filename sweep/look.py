@@ -1,0 +1,122 @@
+"""A sweep as its folder has it: how far it is, its report, its MLflow pages. Nothing is run."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweep import analysis, parts, record, report
+from sweep.analysis import Asked
+from sweep.book import Row
+from sweep.folder import Folder
+from sweep.standing import Snapshot, Standing, kept, relevant
+
+if TYPE_CHECKING:
+    from sweep.watch import Watch
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a run of a sweep leaves: its folder and results; whether it was cut short."""
+
+    folder: Folder
+    results: Mapping[str, Any]
+    interrupted: bool
+    seconds: float
+
+
+def status(path: str | Path) -> tuple[Standing, tuple[record.Problem, ...]]:
+    """How far a sweep is, and what of its records cannot be read."""
+    _, store, snapshot = reopened(path)
+    return snapshot.standing(store.records.rows), store.records.problems
+
+
+def render(path: str | Path) -> Ended:
+    """Write a sweep's report anew from its records, complete or not."""
+    folder, store, snapshot = reopened(path)
+    return Ended(folder, publish(folder, snapshot.asked, store.records.rows), False, 0.0)
+
+
+def sync(path: str | Path, watch: "Watch | None" = None) -> str | None:
+    """Bring MLflow up to date with a sweep's records; the problem, if there is one."""
+    from sweep.tracking import sync as project
+
+    folder, store, snapshot = reopened(path)
+    rows = store.records.rows
+    summary, artifacts, note = tracked(folder, publish(folder, snapshot.asked, rows))
+    return project(
+        relevant(rows, snapshot.asked),
+        tracker(folder, snapshot.asked.sweep),
+        summary=summary,
+        artifacts=artifacts,
+        note=note,
+        progress=watch.tracking if watch else lambda left: None,
+    )
+
+
+def reopened(path: str | Path) -> tuple[Folder, record.Store, Snapshot]:
+    """A sweep's folder, its rows, and what it consists of."""
+    folder = Folder.of_sweep(path)
+    store = record.Store(folder.records)
+    store.refresh()
+    return folder, store, kept(folder.snapshot) or _rebuilt(folder, store.records.rows)
+
+
+def _rebuilt(folder: Folder, rows: Sequence[Row]) -> Snapshot:
+    """What a sweep consists of, worked out from its space and records alone."""
+    from sweep.agenda import Agenda
+    from sweep.bundle import identity
+    from sweep.past import past
+    from sweep.space import read
+
+    latest = max(rows, key=lambda row: row["finished"], default=None)  # the data may have been mended since
+    digest = json.loads(latest["settings"])["benchmark"]["digest"] if latest else ""
+    agenda = Agenda(read(folder.space), identity(digest), past(folder, rows)[0])
+    while agenda.next():  # settles what is on record, up to what is missing
+        pass
+    return agenda.snapshot()
+
+
+def publish(folder: Folder, asked: Asked, rows: Sequence[Row]) -> dict[str, Any]:
+    """Write results.json, report.html and results.parquet from the records; gives the results."""
+    wanted = relevant(rows, asked)
+    results = analysis.results(wanted, asked)
+    parts.replace(folder.results, analysis.write_json(results).encode())
+    report.write(folder.report, results, wanted, _facts(folder, wanted))
+    if rows:
+        record.to_parquet(rows, folder.table)
+    return results
+
+
+def tracker(folder: Folder, name: str) -> Any:
+    """MLflow's writer for a sweep of this name."""
+    from sweep.tracking import Tracker, destination
+
+    return Tracker(destination(folder.root), name, folder.artifacts)
+
+
+def tracked(folder: Folder, results: Mapping[str, Any]) -> tuple[dict[str, Any], list[Path], str]:
+    """What the sweep's own MLflow run says."""
+    summary: dict[str, Any] = {k: results[k] for k in ("done", "failed", "expected", "complete")}
+    for one in results["table"]:
+        if one["role"] == "best" and "best_mean" not in summary:
+            names = ("mean", "worst", "std", "aopd", "mopd", "forgetting")
+            summary |= {f"best_{name}": one[name] for name in names if one[name] is not None}
+            summary |= {"best": one["label"], "best_suggestion": one["suggestion"]}
+    files = [path for path in (folder.report, folder.results, folder.table, folder.space) if path.is_file()]
+    return summary, files, results["verdict"]
+
+
+def _facts(folder: Folder, rows: Sequence[Row]) -> report.PageFacts:
+    seconds = sum(row["seconds"] for row in rows)
+    versions = json.loads(rows[0]["versions"]) if rows else {}
+    devices = ", ".join(sorted({row["device"] for row in rows}))
+    command = folder.command.read_text().strip() if folder.command.is_file() else "(unknown)"
+    return report.PageFacts(
+        command=command,
+        tasks=json.loads(folder.tasks.read_text()) if folder.tasks.is_file() else (),
+        versions=versions | ({"device": devices} if devices else {}),
+        space=folder.space.read_text(),
+        cost={"training time, all workers together": f"{seconds:.1f} s", "runs": str(len(rows))},
+    )
