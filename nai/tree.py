@@ -11,8 +11,9 @@ from torch import Tensor
 from nai import stack
 from nai.evaluate import Accuracy, evaluate
 from nai.learn import Lesson, World, begin, learn
-from nai.methods.anchored import guarded, weighed
+from nai.methods.anchored import guarded
 from nai.methods.base import Method, described
+from nai.nodes import Choice, Learnt, Step, Teach, Todo
 from nai.orders import Order
 from nai.prefixes import Key, Run, checked, path, plan, trainings
 from nai.seeds import Seeds
@@ -22,9 +23,6 @@ from nai.training import Training
 __all__ = ["Grown", "Run", "grow", "plan", "trainings"]
 
 
-Todo = tuple[Key, Lesson, int | None]  # a node, the lesson before it, and the task that leads to it
-
-
 class Grown(NamedTuple):
     """The result of one run.
 
@@ -32,6 +30,7 @@ class Grown(NamedTuple):
     strengths: strength x mean importance after each task, None for methods without.
     seconds: this run's share of the time of the stacks that it was part of. width: of its widest stack.
     lesson: weights and memory at the end; it is not held here, so keep it only if you need it.
+    chosen: what a selection chose for each task, None without one.
     """
 
     method: Method
@@ -44,25 +43,7 @@ class Grown(NamedTuple):
     width: int
     error: str | None
     lesson: Lesson | None
-
-
-class Step(NamedTuple):
-    """What is kept of a node once its lesson is gone."""
-
-    accuracy: Accuracy | None
-    importance: float | None
-    seconds: float
-    width: int
-    error: str | None
-
-
-class Learnt(NamedTuple):
-    """A node's lesson while its children are learnt."""
-
-    key: Key
-    lesson: Lesson
-    accuracy: Accuracy
-    width: int
+    chosen: tuple[Choice, ...] | None = None
 
 
 def grow(
@@ -73,6 +54,7 @@ def grow(
     width: int | None = None,
     states: States | None = None,
     later: Sequence[Run] = (),
+    teach: Teach | None = None,
 ) -> Iterator[Grown]:
     """Learn all runs, each shared prefix once, in stacks; yields each run as soon as it is complete.
 
@@ -82,20 +64,18 @@ def grow(
     bit for bit). A run that diverges, or does not fit into memory alone, comes back with an error.
     states: where runs of earlier calls have left nodes to start from, and those that the runs `later` will
     go on from are kept (a node that failed is not). They change no bit.
+    teach: how a stack learns, such as with a selection (`nai.selection`); no states are used then. None: by
+    the runs' methods and the training.
     ValueError: an order is no permutation of the tasks nor the start of one, width is below 1, or states are
     asked of a world without a digest.
     """
     if width is not None and width < 1:
         raise ValueError(f"width {width} must be at least 1, or None to choose it by network and device")
-    if states is not None and not world.digest:
-        raise ValueError(
-            "states need a world with a digest, so that no other's are taken: use trial.world_of"
-        )
     for run in (*runs, *later):
         checked(run.order, len(world.train))
     together = stack.width(world.net, world.device, width)
-    store = None if states is None else Store(states, world, training)
-    return _Tree(runs, world, training, width=together, store=store, later=later).grown()
+    store = None if states is None or teach else Store(states, world, training)
+    return _Tree(runs, world, training, width=together, store=store, later=later, teach=teach).grown()
 
 
 class _Tree:
@@ -108,8 +88,9 @@ class _Tree:
         width: int,
         store: Store | None,
         later: Sequence[Run],
+        teach: Teach | None = None,
     ) -> None:
-        self.world, self.training, self.width = world, training, width
+        self.world, self.training, self.width, self.teach = world, training, width, teach
         self.store, self.later = store, later
         self.runs = list({(described(run.method), *run[1:]): run for run in runs}.values())
         self.paths = [path(run) for run in self.runs]
@@ -137,6 +118,12 @@ class _Tree:
         for (_, stored), starts in alike.items():
             for some in stack.chunks(starts, self.width):
                 yield from self._resumed(some) if stored else self._below([self._begun(k) for k, _ in some])
+        left = [run for run, steps in zip(self.runs, self.waiting, strict=True) if steps]
+        if left:  # states that seemed to be there were gone: these runs start from what there is
+            again = _Tree(
+                left, self.world, self.training, width=self.width, store=self.store, later=self.later
+            )
+            yield from again.grown()
 
     def _below(self, todo: Sequence[Todo]) -> Iterator[Grown]:
         for some in stack.chunks(todo, self.width):
@@ -185,6 +172,9 @@ class _Tree:
         keys = [key for key, *_ in some]
         lessons = [lesson for _, lesson, _ in some]
         tasks = [task for *_, task in some if task is not None]
+        if tasks and self.teach:
+            taught = zip(keys, self.teach(some), strict=True)
+            return [Learnt(key, x.lesson, x.accuracy, len(some), x.choice) for key, x in taught]
         methods = [self._method(key) for key in keys]
         if tasks:
             seeds = [key.seeds for key in keys]
@@ -194,11 +184,11 @@ class _Tree:
 
     # ---------------------------------------------------------------- results
     def _record(self, learnt: Sequence[Learnt], seconds: float) -> Iterator[Grown]:
-        for key, lesson, accuracy, width in learnt:
+        for key, lesson, accuracy, width, choice in learnt:
             if not lesson.finite:
                 yield from self._fail(key, f"diverged: weights are not finite after tasks {lesson.done}")
                 continue
-            step = Step(accuracy, guarded(lesson.memory), seconds / len(learnt), width, None)
+            step = Step(accuracy, guarded(lesson.memory), seconds / len(learnt), width, None, choice)
             yield from self._arrived(key, step, lesson)
 
     def _arrived(self, key: Key, step: Step, lesson: Lesson | None) -> Iterator[Grown]:
@@ -227,7 +217,8 @@ class _Tree:
         steps = [self.steps[key] for key in keys]
         shares = [s.seconds / len(self.nodes[key].runs) for s, key in zip(steps, keys, strict=True)]
         found = [s.accuracy for s in steps if s.accuracy is not None]
-        strengths = [weighed(run.method, s.importance) for s in steps[1:]]
+        strengths = [s.strength(run.method) for s in steps[1:]]
+        chosen = tuple(s.choice for s in steps if s.choice)
         return Grown(
             *run,
             torch.stack([a.valid for a in found]),
@@ -237,6 +228,7 @@ class _Tree:
             max(s.width for s in steps),
             None,
             self.ends[keys[-1]] if self._ending(keys[-1]) else self.ends.pop(keys[-1]),
+            chosen or None,
         )
 
     def _ending(self, key: Key) -> bool:
@@ -265,19 +257,15 @@ class _Tree:
                 self.store.write(name, State(lesson, valid, test, importances))
 
     def _resumed(self, starts: Sequence[tuple[Key, Order]]) -> Iterator[Grown]:
-        """Runs that start from states; those whose state is gone start anew from what there is."""
+        """Runs that start from states, as far as these are still there."""
         opened: list[Learnt] = []
-        again: set[int] = set()
         for key, done in starts:
             run = self.runs[self.starts[key, done]]
             state = self.store.read(run, len(done)) if self.store else None
-            if state is None:
-                again.update(self.nodes[key].runs)
-                continue
-            opened.append(Learnt(key, state.lesson, Accuracy(state.valid[-1], state.test[-1]), 1))
-            yield from self._read(state, path(run)[: len(done) + 1])
+            if state is not None:
+                opened.append(Learnt(key, state.lesson, Accuracy(state.valid[-1], state.test[-1]), 1))
+                yield from self._read(state, path(run)[: len(done) + 1])
         yield from self._below(self._next(opened))
-        yield from self._anew([n for n in sorted(again) if self.waiting[n]])
 
     def _read(self, state: State, keys: Sequence[Key]) -> Iterator[Grown]:
         """The steps on the way to a state; nodes with a lesson of their own to come wait for that."""
@@ -287,12 +275,3 @@ class _Tree:
             step = self.steps.setdefault(key, Step(Accuracy(valid, test), importance, 0.0, 1, None))
             if key not in coming | self.arrived:
                 yield from self._arrived(key, step, state.lesson if key == keys[-1] else None)
-
-    def _anew(self, numbers: Sequence[int]) -> Iterator[Grown]:
-        for number in numbers:
-            self.waiting[number] = 0
-        if numbers:
-            runs = [self.runs[n] for n in numbers]
-            yield from _Tree(
-                runs, self.world, self.training, width=self.width, store=self.store, later=self.later
-            ).grown()
