@@ -4,6 +4,7 @@ It knows neither torch nor ray, holds no clock and draws by address: the same an
 questions, so a hunt that was stopped is rebuilt by asking again and telling what is on record.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral
@@ -60,9 +61,10 @@ class Hunt:
     tasks: 2 or more. budget: task trainings, shared prefixes counted once; None takes `usual_budget`.
     direction: worst or best. strategy: a name of STRATEGIES. metric: a name of nai.metrics.METRICS.
     similarity: [tasks, tasks], how well an earlier task (row) goes with a later one (column), see `survival`.
-    batch: orders asked at once. known: matrices of whole orders that are on record; they cost nothing, inform
-    the hunt and are never asked, but their prefixes count as untrained. node: what of a prefix decides
-    the lesson (a method's `node`). Errors: ValueError for a value outside its rule.
+    batch: orders asked at once; more keep more workers busy, and find a little less. The first batch has an
+    order for each task or more, since nothing is known yet. known: matrices of whole orders on record; they
+    cost nothing, inform the hunt and are never asked, but their prefixes count as untrained. node: what of a
+    prefix decides the lesson (a method's `node`). Errors: ValueError for a value outside its rule.
     """
 
     def __init__(
@@ -75,7 +77,7 @@ class Hunt:
         strategy: str = "surrogate",
         metric: str = "average_accuracy",
         similarity: npt.ArrayLike | None = None,
-        batch: int = 3,
+        batch: int = 1,
         known: Mapping[Order, npt.ArrayLike] | None = None,
         node: Node = tuple,
     ) -> None:
@@ -122,14 +124,11 @@ class Hunt:
         return self._trail.pending
 
     def _book(self) -> None:
-        booked = 0
-        for order in self._strategy(self._trail):
-            if self._trail.admits(order):
-                self._trail.book(order)
-                booked += 1
-            if booked == self.batch:
-                return
-        self.finished = not booked
+        room = self.batch if self._trail.asked else max(self.batch, self.tasks)
+        admitted = (order for order in self._strategy(self._trail) if self._trail.admits(order))
+        for order in itertools.islice(admitted, room):  # a strategy sees what of its batch is booked
+            self._trail.book(order)
+        self.finished = not self._trail.pending
 
     def tell(self, order: Iterable[int], matrix: npt.ArrayLike | None) -> None:
         """What an order reached: accuracy [its tasks + 1, tasks], 0..1, of its seeds' mean; None: it failed.
