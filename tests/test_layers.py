@@ -54,8 +54,9 @@ FLOORS = (
     ("optimise", "stack", "training"),
     ("learn",),
     ("evaluate",),
-    ("prefixes", "states"),
+    ("prefixes", "states", "nodes"),
     ("tree",),
+    ("selection",),
     ("trial",),
     ("guard",),
 )
