@@ -42,9 +42,13 @@ def write(folder: Path, method: str, suggestion: Suggestion) -> Path:
 
     Errors: ValueError for what JSON cannot hold, OSError if the disk refuses (nothing is then published).
     """
+    return parts.add(Path(folder), encoded(method, suggestion), kind=".json")
+
+
+def encoded(method: str, suggestion: Suggestion) -> bytes:
+    """The bytes of a suggestion's file; ValueError for what JSON cannot hold."""
     content = {"method": method, **suggestion._asdict(), "optuna": importlib.metadata.version("optuna")}
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return parts.add(Path(folder), text.encode(), kind=".json")
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
 def read(folder: Path) -> Found:
@@ -57,7 +61,7 @@ def read(folder: Path) -> Found:
     problems: list[Problem] = []
     for name in parts.listed(Path(folder)):
         try:
-            method, suggestion = _decoded(parts.load(Path(folder, name)))
+            method, suggestion = decoded(parts.load(Path(folder, name)))
             if found.setdefault(method, {}).setdefault(suggestion.number, suggestion) != suggestion:
                 raise parts.UnsoundError(f"another file has suggestion {suggestion.number} of {method}")
         except (parts.UnsoundError, FileNotFoundError) as reason:
@@ -65,7 +69,8 @@ def read(folder: Path) -> Found:
     return Found(found, tuple(problems))
 
 
-def _decoded(data: bytes) -> tuple[str, Suggestion]:
+def decoded(data: bytes) -> tuple[str, Suggestion]:
+    """The method and the suggestion that these bytes hold; UnsoundError for any others."""
     try:
         content = json.loads(data)
     except ValueError as error:

@@ -71,13 +71,8 @@ class Suggester:
         """The next suggestion; only when `ready`."""
         number = len(self.asked)
         self._tell(number - self.search.ahead + 1)
-        suggestion = self.recorded.get(number)
-        if suggestion is None:
-            suggestion = self.study.ask(number, self._fixed(number))
-        elif not self.study.again(suggestion):
-            self._note(number)
-        self.asked.append(suggestion)
-        return suggestion
+        self.asked.append(self._recalled(number) or self.study.ask(number, self._fixed(number)))
+        return self.asked[-1]
 
     def tell(self, number: int, values: Sequence[float] | None) -> None:
         """The objectives of a suggestion; None when they could not be measured."""
@@ -85,6 +80,16 @@ class Suggester:
         self.results[number] = values if sound else None
         while self.known in self.results:
             self.known += 1
+
+    def _recalled(self, number: int) -> Suggestion | None:
+        """A suggestion on record, its values in the order of the parameters as when it was made."""
+        if number not in self.recorded:
+            return None
+        found = self.recorded[number]
+        values = {name: found.values[name] for name in self.parameters if name in found.values}
+        if not self.study.again(found._replace(values=values)):
+            self._note(number)
+        return found._replace(values=values)
 
     def _tell(self, until: int) -> None:
         """Let the study know the results below a number: by number, not as they came in."""

@@ -1,14 +1,14 @@
 """The n-th suggestion depends on the results of the first n - ahead + 1 alone, whatever else has happened."""
 
 import itertools
-import json
 import math
 import random
 import statistics
 
 import pytest
 
-from sweep.search import Suggester, Suggestion
+from sweep.asked import decoded, encoded
+from sweep.search import Suggester
 from sweep.space import Choice, Range, Search
 
 MIXED = {
@@ -57,8 +57,8 @@ def carried_out(of, *, chance=None, value=value):
 
 
 def remembered(made):
-    """Suggestions as a file gives them back: by number, through JSON."""
-    return {one.number: Suggestion(one.number, one.values, json.loads(json.dumps(one.attrs))) for one in made}
+    """Suggestions as their files give them back, by number."""
+    return {one.number: decoded(encoded("nai", one))[1] for one in made}
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
