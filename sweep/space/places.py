@@ -23,25 +23,23 @@ def lines(text: str) -> dict[Path, list[int]]:
     last: dict[Path, int] = {}  # place of the newest table of each array
     for number, line in enumerate(text.splitlines(), 1):
         if header := _HEADER.fullmatch(line):
-            table = _path(header[2])
+            table = _placed(_path(header[2]), last)
             if header[1] == "[[":
-                array = _placed(table, last, whole=False)
-                found.setdefault(array, [number])
-                last[array] = last.get(array, -1) + 1
-            table = _placed(table, last)
+                found.setdefault(table, [number])
+                last[table] = last.get(table, -1) + 1
+                table = (*table, f"[{last[table]}]")
             found.setdefault(table, []).append(number)
         elif key := _KEY.match(line):
             found.setdefault((*table, *_path(key[1])), []).append(number)
     return found
 
 
-def _placed(path: Path, last: Mapping[Path, int], *, whole: bool = True) -> Path:
+def _placed(path: Path, last: Mapping[Path, int]) -> Path:
     """A header's path with the place of the newest table after every array on the way."""
     out: Path = ()
-    for i, word in enumerate(path):
-        out = (*out, word)
-        if out in last and (whole or i + 1 < len(path)):
-            out = (*out, f"[{last[out]}]")
+    for word in path:
+        newest = (f"[{last[out]}]",) if out in last else ()
+        out = (*out, *newest, word)
     return out
 
 

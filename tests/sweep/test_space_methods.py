@@ -1,0 +1,212 @@
+"""Several methods in one space: each has its own settings, budget and name on the command line."""
+
+import pytest
+
+from sweep.space import Change, Choice, Mistakes, Range, loads, schema
+from sweep.space.places import lines
+
+TWO = """\
+name = "two"
+[benchmark]
+name = "split"
+dataset = "digits"
+[model]
+name = "mlp"
+[[method]]
+name = "nai"
+strength = {low = 0.01, high = 10.0, log = true}
+normalization = {choices = ["neuron_std", "layer_mean"]}
+[[method]]
+name = "ewc"
+[method.strength]
+low = 1.0
+high = 1000000.0
+log = true
+[training]
+rate = {choices = [0.001, 0.01]}
+[orders]
+design = "random"
+count = 24
+[search]
+suggestions = 16
+budgets = {ewc = 30}
+[confirm]
+"""
+
+
+def two(*overrides):
+    return loads(TWO, "two.toml", overrides)
+
+
+def mistakes(*overrides, text=TWO):
+    with pytest.raises(Mistakes) as caught:
+        loads(text, "two.toml", overrides)
+    return str(caught.value).splitlines()
+
+
+def test_each_method_is_searched_for_itself():
+    space = two()
+    assert [one.name for one in space.methods] == ["nai", "ewc"]
+    assert list(space.parameters("nai")) == ["method.normalization", "method.strength", "training.rate"]
+    assert list(space.parameters("ewc")) == ["method.strength", "training.rate"]
+    assert space.parameters("ewc")["method.strength"] == Range(low=1.0, high=1e6, log=True)
+    assert (space.suggestions("nai"), space.suggestions("ewc")) == (16, 30)
+    assert space.settings("ewc", {"method.strength": 2.0, "training.rate": 0.01}) == {
+        "benchmark": {"name": "split", "dataset": "digits"},
+        "model": {"name": "mlp"},
+        "method": {"name": "ewc", "strength": 2.0},
+        "training": {"rate": 0.01},
+    }
+    assert space.first("nai")["method"] == {"name": "nai", "strength": 0.01, "normalization": "neuron_std"}
+
+
+@pytest.mark.parametrize("asked", [None, "si"])
+def test_one_of_several_methods_must_be_named(asked):
+    with pytest.raises(ValueError, match=f"method {asked!r} is not in the space: name one of nai, ewc"):
+        two().parameters(asked)
+
+
+def test_a_list_of_one_method_is_that_method():
+    listed = TWO.replace("budgets = {ewc = 30}\n", "")
+    listed = listed[: listed.index('[[method]]\nname = "ewc"')] + listed[listed.index("[training]") :]
+    assert loads(listed) == loads(listed.replace("[[method]]", "[method]"))
+    assert mistakes("method.0.strenght=1.0", text=listed)[0].endswith(
+        "method.nai.strenght: unknown key; did you mean strength?"
+    )
+
+
+def test_several_methods_written_as_toml_read_equal():
+    for space in (two(), two("method.ewc.strength=3.0", "objective=[{}, {aggregate='std'}]")):
+        again = loads(space.to_toml())
+        assert again == space and again.digest == space.digest and not space.difference(again)
+
+
+def test_differences_of_several_methods_are_called_by_name():
+    assert two().difference(two("method.ewc.strength=3.0", "search.budgets.ewc=40")) == (
+        Change("method.ewc.strength", {"low": 1.0, "high": 1e6, "log": True}, 3.0),
+        Change("search.budgets.ewc", 30, 40),
+    )
+
+
+def test_schema_knows_every_table():
+    known = schema()["properties"]
+    assert {"method", "objective", "search", "confirm"} <= set(known)
+    assert len(known["method"]["oneOf"]) == 2  # a table, or a list of tables
+
+
+# ------------------------------------------------------------------ overrides and mistakes
+def test_overrides_call_one_of_several_tables_by_name_or_place():
+    space = two("method.ewc.strength.high=10.0", "method.nai.match_scale=false")
+    assert space.methods[1].options["strength"] == Range(low=1.0, high=10.0, log=True)
+    assert space.methods[0].options["match_scale"] is False
+    pair = two("objective=[{}, {aggregate='std'}]", "objective.1.aggregate=worst")
+    assert [one.aggregate for one in pair.objectives] == ["mean", "worst"]
+
+
+def test_a_name_with_dots_is_found(tmp_path, monkeypatch):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "__init__.py").touch()
+    (tmp_path / "own" / "rules.py").write_text(
+        "from dataclasses import dataclass\nfrom nai.methods import Method\n"
+        "@dataclass(frozen=True)\nclass Rule(Method):\n    pull: float = 1.0\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    text = TWO.replace('"ewc"', '"own.rules:Rule"').replace("strength]", "pull]").replace("{ewc = 30}", "{}")
+    space = loads(text, overrides=["method.own.rules:Rule.pull=2"])
+    assert space.methods[1].options == {"pull": 2.0}
+
+
+WRONG = {
+    "method.strength=0.5": "method has 2 tables, nai, ewc: say which, as in method.nai",
+    "method.si.strength=0.5": "method has 2 tables, nai, ewc: say which, as in method.nai",
+    "method.ewc=0.5": "method has 2 tables, nai, ewc: say which, as in method.nai",
+    "method.ewc.strenght=0.5": "method.ewc.strenght: unknown key; did you mean strength?",
+    "method.ewc.strength.low=0.0": "method.ewc.strength: a log range starts above 0, not at low 0.0: take",
+    "method.ewc.labels=['exact']": "method.ewc.labels: must be text in quotes, not [",
+    "method.ewc.labels=right": "method.ewc.labels: labels 'right' is unknown: known are exact, true, sample",
+    "method.ewc.name=ewcc": "method.ewcc.name: unknown method ewcc; did you mean ewc?",
+    "method.ewc.name=nai": "method: the method nai is there twice: search each once, or make it a baseline",
+    "method=[]": "method: is an empty list: give at least one",
+    "method=3": "method: must be a table, not 3",
+    "method=[3]": "method[0]: must be a table, not 3",
+    "search.budgets={si=30}": "search.budgets.si: unknown method of this space si; known: nai, ewc",
+    "search.budgets={ewc=0}": "search.budgets.ewc: must be at least 1, not 0",
+    "confirm.methods=['nai', 'ewcc']": "confirm.methods[1]: unknown method of this space ewcc; did you mean",
+    "confirm.methods=[]": "confirm.methods: names no method: name one, or leave it out for all",
+    "confirm.methods=['nai', 'nai']": "confirm.methods: names a method twice: name each once",
+}
+
+
+@pytest.mark.parametrize("override", WRONG)
+def test_each_rule_of_several_methods_names_its_key_and_the_way_out(override):
+    where, _, rest = mistakes(override)[0].partition("  ")
+    assert WRONG[override] in rest and where == f"override {override}"
+
+
+def test_mistakes_in_lists_of_tables_have_their_lines():
+    text = TWO.replace("low = 0.01", "low = 11.0").replace("high = 1000000.0", "high = 0.5")
+    text = text.replace('"layer_mean"', '"layer_men"')
+    assert [line.split(":")[1].split()[0] for line in mistakes(text=text)] == ["9", "10", "13"]
+
+
+def test_lines_of_lists_of_tables_hold_their_places():
+    text = "[[a]]\nx = 1\n[a.b]\ny = 2\n[[a]]\n[[a.c]]\nz = 3\n[[a.c]] # h\nz = 4\n[d]\n"
+    assert lines(text) == {
+        ("a",): [1],
+        ("a", "[0]"): [1],
+        ("a", "[0]", "x"): [2],
+        ("a", "[0]", "b"): [3],
+        ("a", "[0]", "b", "y"): [4],
+        ("a", "[1]"): [5],
+        ("a", "[1]", "c"): [6],
+        ("a", "[1]", "c", "[0]"): [6],
+        ("a", "[1]", "c", "[0]", "z"): [7],
+        ("a", "[1]", "c", "[1]"): [8],
+        ("a", "[1]", "c", "[1]", "z"): [9],
+        ("d",): [10],
+    }
+
+
+def test_a_table_that_is_a_list_elsewhere_is_written_twice():
+    (line,) = mistakes(text=TWO + '[method]\nname = "si"\n')
+    assert line == "two.toml:26:8  method is written twice, first in line 7"
+
+
+def test_the_old_name_of_a_table_tells_the_new_one():
+    (line,) = mistakes(text=TWO.replace("[confirm]", "[report]"))
+    assert line.startswith("two.toml:25  report: unknown key; it is called confirm now: rename it, and")
+
+
+# ------------------------------------------------------------------ settings that nothing reads
+@pytest.mark.parametrize(
+    ("overrides", "rule"),
+    [
+        (
+            ["method.nai.pooling=max"],
+            "method.nai.pooling: acts only with models that have maps, such as conv",
+        ),
+        (
+            ["method.nai.eps=0.1", "method.nai.normalization=none"],
+            "method.nai.eps: acts only with normalization",
+        ),
+        (["benchmark.root=data"], "benchmark.root: acts only with dataset 'mnist' or "),
+        (
+            ["benchmark.class_order=[0, 0, 1, 2]"],
+            "benchmark.class_order: class_order (0, 0, 1, 2) must be diff",
+        ),
+        (
+            ["benchmark.class_order=[0, 99]"],
+            "benchmark.class_order: class_order (0, 99) must be different ones",
+        ),
+    ],
+)
+def test_a_setting_that_nothing_reads_or_no_data_have_is_told_once(overrides, rule):
+    (line,) = mistakes(*overrides)
+    assert rule in line
+
+
+def test_a_setting_that_some_choice_reads_is_right():
+    read = two("method.nai.eps=0.1", "method.nai.normalization={choices=['none', 'neuron_std']}")
+    assert read.parameters("nai")["method.normalization"] == Choice(choices=("none", "neuron_std"))
+    assert two("benchmark.dataset=mnist", "benchmark.root=data").benchmark.options["root"] == "data"
+    assert two("model={name='conv', widths=[4]}", "method.nai.pooling=max")
