@@ -11,6 +11,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -272,7 +273,7 @@ def _decode(data: bytes) -> Sequence[Row]:
     try:
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
         _check_schema(file)
-        return _rows(file.read())
+        return _rows(file.read(use_threads=False))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise parts.UnsoundError(f"not a record of a sweep: {error}") from error
 
@@ -298,8 +299,21 @@ def _values(array: pa.Array) -> list[Any]:
         return list(array.to_pylist())
     if not pa.types.is_list(array.type):
         return list(array.to_numpy().tolist())
+    if (block := _block(array)) is not None:
+        return list(block.tolist())
     inner, ends = _values(array.values), array.offsets.to_numpy().tolist()
     there = array.is_valid().to_numpy(zero_copy_only=False).tolist()
     return [
         inner[a:b] if is_there else None for a, b, is_there in zip(ends[:-1], ends[1:], there, strict=True)
     ]
+
+
+def _block(array: pa.Array) -> Any:
+    """Lists of one shape as one numpy array, which makes Python lists much faster; None for others."""
+    if not pa.types.is_list(array.type):
+        return array.to_numpy()
+    lengths, inner = np.diff(array.offsets.to_numpy()), array.values
+    if array.null_count or not lengths.size or (lengths != lengths[0]).any() or lengths.sum() != len(inner):
+        return None
+    block = _block(inner)
+    return None if block is None else block.reshape(len(array), int(lengths[0]), *block.shape[1:])

@@ -39,7 +39,7 @@ def arrived(matrices: npt.ArrayLike, orders: Sequence[Order]) -> Array:
     outside = accuracy[(accuracy < 0) | (accuracy > 1)]
     if outside.size:
         raise ValueError(f"accuracy {outside[0]} is not in 0..1: divide per cent by 100")
-    columns = np.array([_columns(order, tasks) for order in orders])
+    columns = _columns(orders, tasks)
     shape = (len(orders), *(1 for _ in accuracy.shape[1:-1]), columns.shape[1])
     return np.take_along_axis(accuracy, columns.reshape(shape), axis=-1)
 
@@ -52,14 +52,17 @@ def _misfit(shape: tuple[int, ...], order: Order) -> str:
     )
 
 
-def _columns(order: Order, tasks: int) -> Order:
-    """The order's tasks as columns; ValueError unless it names each at most once."""
+def _columns(orders: Sequence[Order], tasks: int) -> npt.NDArray[np.int64]:
+    """The orders' tasks as columns, [orders, T]; ValueError unless each order names its tasks once."""
+    columns = np.array(orders)
+    ranked = np.sort(columns, axis=1)
+    repeated = (np.diff(ranked, axis=1) == 0).any(1) | (ranked[:, 0] < 0) | (ranked[:, -1] >= tasks)
+    if columns.dtype.kind in "iu" and not repeated.any():
+        return columns.astype(np.int64)
+    order = tuple(orders[int(repeated.argmax())])
     if len(order) == tasks:
-        return check(order, tasks)
-    given = tuple(int(task) for task in order)
-    if len(set(given)) < len(given) or not set(given) <= set(range(tasks)):
-        raise ValueError(f"order {given} does not name {len(given)} different tasks of 0..{tasks - 1}")
-    return given
+        check(order, tasks)
+    raise ValueError(f"order {order} does not name {len(order)} different tasks of 0..{tasks - 1}")
 
 
 def _one(matrix: npt.ArrayLike, order: Order) -> Array:

@@ -62,8 +62,7 @@ def arms(rows: Iterable[Row]) -> tuple[Arm, ...]:
 
 def cell(row: Row) -> Cell:
     """Order and seeds of a row."""
-    order = tuple(int(task) for task in row["order"])
-    return order, (int(row["seed_init"]), int(row["seed_data"]))
+    return tuple(row["order"]), (row["seed_init"], row["seed_data"])
 
 
 def accuracy(row: Row | None, split: str) -> Floats | None:
