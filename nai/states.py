@@ -83,9 +83,9 @@ class Shelf:
     def __len__(self) -> int:
         return len(self._held)
 
-    def keys(self) -> tuple[str, ...]:
-        """Of all states, the next to go first."""
-        return tuple(self._held)
+    def items(self) -> list[tuple[str, State]]:
+        """Keys and states, the next to go first."""
+        return list(self._held.items())
 
 
 class Store:

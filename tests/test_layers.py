@@ -21,6 +21,7 @@ KEEPERS = {
     "optuna": ("sweep/search/study.py", "sweep/search_orders.py"),
     "mlflow": ("sweep/tracking.py",),
     "pyarrow": ("sweep/record*.py",),
+    "safetensors": ("sweep/states.py",),
     "torchvision": ("nai/datasets.py",),
     "sklearn": ("nai/datasets.py",),
     "plotly": ("sweep/report*.py",),
