@@ -29,9 +29,9 @@ count = 3
 [search]
 suggestions = 4
 ahead = 2
-[report]
+[confirm]
 baselines = ["finetune"]
-[report.orders]
+[confirm.orders]
 design = "random"
 count = 3
 seed = 1

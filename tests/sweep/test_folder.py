@@ -58,16 +58,32 @@ def test_paths_are_absolute_wherever_the_process_goes(tmp_path, monkeypatch):
     "change",
     [
         "search.suggestions=9",
+        "search.budgets={nai=9}",
+        "orders.count=5",
         "resources.cpus=2",
         "resources.stack=1",
-        "report.top=2",
-        "report.baselines=['ewc']",
+        "resources.memory=4",
+        "confirm.top=2",
+        "confirm.baselines=['ewc']",
+        "confirm.orders={design='all'}",
+        "confirm.methods=['nai']",
         "benchmark.root=elsewhere",
     ],
 )
-def test_how_long_and_where_a_sweep_runs_may_change_and_so_may_its_report(folder, change):
-    folder.adopt(tiny(change))
-    assert read(folder.space) == tiny(change)
+def test_how_long_and_where_a_sweep_runs_may_change_and_so_may_what_it_confirms(folder, change):
+    folder.adopt(tiny("benchmark.dataset=mnist"))
+    add(folder.records, b"something on record")
+    folder.adopt(tiny("benchmark.dataset=mnist", change))
+    assert read(folder.space) == tiny("benchmark.dataset=mnist", change)
+
+
+@pytest.mark.parametrize(
+    "change", ["search.seed=1", "search.rungs=[2]", "objective.aggregate=worst", "orders.design=latin"]
+)
+def test_what_decides_the_runs_may_not_change(folder, change):
+    add(folder.records, b"something on record")
+    with pytest.raises(FolderError, match=change.partition("=")[0]):
+        folder.adopt(tiny(change))
 
 
 def test_another_space_is_refused_with_every_key_that_differs(folder):
