@@ -8,19 +8,17 @@ import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from nai import trial as nai_trial
 from nai.seeds import Seeds
-from nai.states import States
+from nai.states import Shelf, States
 from nai.tasks import Benchmark
 from nai.training import Training
 from nai.trial import Named, Outcome, Trial
 from sweep.jobs import Identity, Job, Run, Settings, Work
-from sweep.states import Disk
 
 Row = dict[str, Any]
 ACCIDENTS = (OSError, MemoryError, ImportError, torch.AcceleratorError)
@@ -68,7 +66,7 @@ def prepare(cpus: float) -> None:
 @lru_cache(maxsize=1)
 def shelf(folder: str, limit: int) -> States:
     """Where this process keeps lessons to go on from: so many bytes in memory, the rest in files."""
-    return Disk(Path(folder), limit)
+    return Shelf(limit)
 
 
 def train(

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
@@ -28,6 +28,8 @@ Examples:
   nai-sweep plan my.toml           what it would do, and how long
   nai-sweep run my.toml --set method.strength=0.5 --out runs/half
   nai-sweep list methods           what a search space may name
+  nai-sweep confirm runs/my --orders all --seeds 5       the best of each method, on more orders and seeds
+  nai-sweep worst runs/my --suggestion 3f2a              the order that harms it most
   nai-sweep ui runs/quickstart     the same runs in MLflow
 """
 app = typer.Typer(
@@ -43,6 +45,9 @@ Suggestions = Annotated[
     int | None,
     typer.Option(metavar="N", help="How many settings to try; a larger number goes on from before."),
 ]
+Address = Annotated[str | None, typer.Option(metavar="A", help="A Ray cluster to run on, such as auto.")]
+Engine = Annotated[Literal["tune", "inline"], typer.Option(help="Ray Tune, or this process alone.")]
+NoTrack = Annotated[bool, typer.Option("--no-track", help="Leave MLflow alone.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show the traceback of an error.")]
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
@@ -61,23 +66,101 @@ def run(
     space: Space,
     out: Annotated[str | None, typer.Option(metavar="DIR", help="Its folder; without it runs/NAME.")] = None,
     overrides: Set = None,
-    address: Annotated[
-        str | None, typer.Option(metavar="A", help="A Ray cluster to run on, such as auto.")
-    ] = None,
+    address: Address = None,
     suggestions: Suggestions = None,
-    engine: Annotated[
-        Literal["tune", "inline"], typer.Option(help="Ray Tune, or this process alone.")
-    ] = "tune",
-    no_track: Annotated[bool, typer.Option("--no-track", help="Leave MLflow alone.")] = False,
+    engine: Engine = "tune",
+    no_track: NoTrack = False,
     verbose: Verbose = False,
 ) -> None:
     """Run a sweep, or go on with it: what is on record is not run again."""
-    again = f"stopped: every run that ended is on record; go on with\n  {command(*sys.argv[1:])}"
-    with explained(verbose, again) as stop:
-        ended, fresh = _run(
-            space, out, _overrides(overrides, suggestions), address=address, engine=engine, track=not no_track
+    changes = _overrides(overrides, suggestions)
+
+    def start(watch: Any) -> "Ended":
+        from sweep import session
+        from sweep.space import read
+
+        wanted = read(space, changes)
+        return session.run(wanted, out, watch=watch, engine=engine, address=address, track=not no_track)
+
+    _carried_out(start, verbose)
+
+
+@app.command()
+def confirm(
+    folder: Folder,
+    top: Annotated[
+        int | None, typer.Option(metavar="K", min=1, help="The best K suggestions of every method.")
+    ] = None,
+    orders: Annotated[
+        str | None,
+        typer.Option(metavar="all|N|DESIGN", help="All orders, N random ones, or a design such as latin."),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Seeds of weights and data: three by default.")
+    ] = None,
+    methods: Annotated[str | None, typer.Option(metavar="A,B", help="These methods alone, by name.")] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY=X",
+            help="More random orders until half_width=0.002 of the mean, or one of the worst tail=0.05.",
+        ),
+    ] = None,
+    address: Address = None,
+    engine: Engine = "tune",
+    no_track: NoTrack = False,
+    verbose: Verbose = False,
+) -> None:
+    """Run the best of each method, and the baselines, on more orders and seeds."""
+
+    def start(watch: Any) -> "Ended":
+        from sweep import session
+        from sweep.confirming import overrides
+
+        names = tuple(methods.split(",")) if methods else ()
+        wanted = overrides(top=top, orders=orders, seeds=seeds, methods=names, until=until)
+        return session.confirm(
+            folder, wanted, watch=watch, engine=engine, address=address, track=not no_track
         )
-        _finished(ended, fresh, stop, again)
+
+    _carried_out(start, verbose)
+
+
+@app.command()
+def worst(
+    folder: Folder,
+    suggestion: Annotated[
+        str, typer.Option(metavar="ID", help="Whose worst order: a suggestion's name, or how it begins.")
+    ],
+    seeds: Annotated[
+        tuple[int, int], typer.Option(metavar="INIT DATA", help="Seeds of weights and data.")
+    ] = (0, 0),
+    best: Annotated[bool, typer.Option("--best", help="Hunt the best order instead.")] = False,
+    budget: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Task trainings; by default 40 % of all for up to 5 tasks."),
+    ] = None,
+    strategy: Annotated[
+        str, typer.Option(metavar="NAME", help="surrogate, tree, keys, lehmer or random.")
+    ] = "surrogate",
+    random: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Random orders to compare the find with.")
+    ] = 20,
+    address: Address = None,
+    engine: Engine = "tune",
+    no_track: NoTrack = False,
+    verbose: Verbose = False,
+) -> None:
+    """Hunt the order of the tasks that harms a suggestion most."""
+
+    def start(watch: Any) -> "Ended":
+        from sweep import session
+        from sweep.hunting import Request
+
+        wanted = Request(suggestion, seeds, not best, budget=budget, strategy=strategy, random=random)
+        return session.worst(folder, wanted, watch=watch, engine=engine, address=address, track=not no_track)
+
+    _carried_out(start, verbose)
 
 
 @app.command()
@@ -114,10 +197,10 @@ def status(folder: Folder, as_json: Json = False, verbose: Verbose = False) -> N
 
     with explained(verbose):
         with _waiting("reading the records"):
-            from sweep import session
+            from sweep import look
             from sweep.analysis.results import plain
 
-            now, problems = session.status(folder)
+            now, problems = look.status(folder)
         if as_json:
             _print(plain(now) | {"problems": {str(p.path): p.reason for p in problems}})
         else:
@@ -131,9 +214,9 @@ def report(folder: Folder, verbose: Verbose = False) -> None:
 
     with explained(verbose):
         with _waiting("writing the report"):
-            from sweep import session
+            from sweep import look
 
-            ended = session.render(folder)
+            ended = look.render(folder)
         show.results(show.console(), ended.results)
         print(show.near(ended.folder.report))
 
@@ -147,9 +230,10 @@ def sync(folder: Folder, verbose: Verbose = False) -> None:
     with explained(verbose):
         with Display(show.console(error=True)) as display:
             display.stage("reading the records")
-            from sweep import session
+            from sweep import look
+            from sweep.watch import Watch
 
-            problem = session.sync(folder, session.Watch(display.stage, tracking=display.tracking))
+            problem = look.sync(folder, Watch(display.stage, tracking=display.tracking))
         if problem:
             say(problem)
             raise typer.Exit(STORAGE)
@@ -203,22 +287,20 @@ def root(
 
 
 # ------------------------------------------------------------------ what commands share
-def _run(
-    space: str, out: str | None, overrides: list[str], *, address: str | None, engine: str, track: bool
-) -> tuple["Ended", int]:
-    """Run the sweep under a display; how it ended, and how many runs were new."""
-    from sweep import cli_show as show
-    from sweep.progress import Display
+def _carried_out(start: Callable[[Any], "Ended"], verbose: bool) -> None:
+    """Run a sweep under a display, and show what it found."""
+    again = f"stopped: every run that ended is on record; go on with\n  {command(*sys.argv[1:])}"
+    with explained(verbose, again) as stop:
+        from sweep import cli_show as show
+        from sweep.progress import Display
 
-    with Display(show.console(error=True)) as display:
-        display.stage("reading the search space")
-        from sweep import session
-        from sweep.space import read
+        with Display(show.console(error=True)) as display:
+            display.stage("reading the search space")
+            from sweep.watch import Watch
 
-        watch = session.Watch(display.stage, display.standing, display.tracking, display.note)
-        wanted = read(space, overrides)
-        ended = session.run(wanted, out, engine=engine, address=address, watch=watch, track=track)
-    return ended, display.fresh
+            watch = Watch(display.stage, display.standing, display.tracking, display.note)
+            ended = start(watch)
+        _finished(ended, display.fresh, stop, again)
 
 
 def _finished(ended: "Ended", fresh: int, stop: Stop, again: str) -> None:

@@ -13,10 +13,10 @@ from rich.text import Text
 from sweep.progress import Span, duration
 
 if TYPE_CHECKING:
-    from sweep.agenda import Standing
     from sweep.catalogue import Entry
     from sweep.estimate import Plan
     from sweep.record import Problem
+    from sweep.standing import Standing
 
 NARROW = 76
 """Columns below which a table of results is written line by line."""
@@ -144,7 +144,7 @@ def standing(to: Console, folder: Path, now: "Standing", problems: Sequence["Pro
     if best := now.best:
         made.add_row("best so far", Text(best.label))
         figures = f"mean {_percent(best.mean)} %, worst order {_percent(best.worst)} %"
-        made.add_row("", f"{figures}, on validation data over {best.orders} orders × {best.seeds} seeds")
+        made.add_row("", f"{figures}, on validation data")
     for problem in problems:
         made.add_row("not read", Text(f"{near(problem.path)}: {problem.reason}", "yellow"))
     to.print(made)

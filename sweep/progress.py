@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from sweep.agenda import Standing
+    from sweep.standing import Standing
 
 Clock = Callable[[], float]
 ENOUGH = 3

@@ -19,7 +19,7 @@ from sweep.hunting import Request
 from sweep.ledger import Ledger, inline
 from sweep.look import Ended, publish, render, reopened, status, sync, tracked, tracker
 from sweep.past import past, request
-from sweep.space import Confirm, Space, read
+from sweep.space import Space, read
 from sweep.standing import Standing
 from sweep.watch import Watch
 
@@ -63,20 +63,16 @@ def run(
     return _carried_out(folder, lambda: folder.adopt(space), watch or Watch(), chosen)
 
 
-def confirm(
-    path: str | Path, wanted: Callable[[Confirm | None], Confirm], *, watch: Watch | None = None, **way: Any
-) -> Ended:
-    """Run the stage after the search anew, or for longer; what is on record is not run again.
+def confirm(path: str | Path, wanted: Sequence[str] = (), *, watch: Watch | None = None, **way: Any) -> Ended:
+    """Run the best of each method on more orders and seeds; what is on record is not run again.
 
-    wanted: what is to be confirmed, from what was; see `sweep.confirming`. Errors: as `run`.
+    wanted: changes of the space's `[confirm]`, which `sweep.confirming.overrides` makes; without that table
+    and without changes it is all orders of up to five tasks, with three seeds. Errors: as `run`.
     """
     chosen, folder = Way(**way), Folder.of_sweep(path)
-
-    def adopt() -> None:
-        space = read(folder.space)
-        folder.adopt(space.model_copy(update={"confirm": wanted(space.confirm)}))
-
-    return _carried_out(folder, adopt, watch or Watch(), chosen)
+    changes = list(wanted) if wanted or read(folder.space).confirm else ["confirm.top=1"]
+    space = read(folder.space, changes)
+    return _carried_out(folder, lambda: folder.adopt(space), watch or Watch(), chosen)
 
 
 def worst(path: str | Path, one: Request, *, watch: Watch | None = None, **way: Any) -> Ended:
