@@ -4,9 +4,11 @@ A part appears whole or not at all and never changes (`sweep.parts`). Equal work
 collapses, and a fault costs at most the bundle in flight.
 """
 
+import contextlib
+import gc
 import io
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -167,12 +169,25 @@ def _scan(folder: Path, seen: Bundles) -> tuple[Bundles, tuple[Problem, ...]]:
 def _scan_once(folder: Path, seen: Bundles) -> tuple[Bundles, tuple[Problem, ...]]:
     found: dict[str, Sequence[Row]] = {}
     problems: list[Problem] = []
-    for name in parts.listed(folder):
-        try:
-            found[name] = seen[name] if name in seen else _decode(parts.load(folder / name))
-        except parts.UnsoundError as reason:
-            problems.append(Problem(folder / name, str(reason)))
+    with _collector_at_rest():
+        for name in parts.listed(folder):
+            try:
+                found[name] = seen[name] if name in seen else _decode(parts.load(folder / name))
+            except parts.UnsoundError as reason:
+                problems.append(Problem(folder / name, str(reason)))
     return found, tuple(problems)
+
+
+@contextlib.contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Rows hold no cycles, and looking for some among a million new lists takes as long as reading them."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
 
 
 def _collapse(bundles: Iterable[Sequence[Row]]) -> tuple[tuple[Row, ...], tuple[Conflict, ...]]:
