@@ -411,8 +411,8 @@ def test_without_confirmation_the_leader_of_the_search_is_named_and_not_judged()
     question = asked(confirm_orders=(), confirm_seeds=(), expected=24, baselines=(), contests=(nais(),))
     found = analysis.results(rows, question)
     assert found["verdict"] == (
-        "nai strength=0.1 leads the search by validation accuracy (mean) over 8 search orders: oracle tuning; "
-        "nothing is confirmed on test data."
+        "nai strength=0.1 leads the search by validation accuracy (mean) over 8 search orders: "
+        "oracle tuning; nothing is confirmed on test data."
     )
     assert (found["table"], found["cautions"], found["best"]["label"]) == ([], [], "nai strength=0.1")
 
