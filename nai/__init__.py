@@ -12,24 +12,28 @@ if TYPE_CHECKING:
     from nai.learn import Lesson, World, begin, learn
     from nai.methods import METHODS, Ewc, Finetune, Joint, Mas, Method, Nai, Si
     from nai.models import MODELS, ConvNet, Mlp, Network, ResNet18
+    from nai.named import Named
     from nai.orders import Order
     from nai.seeds import Seeds
+    from nai.selection import Continual, grow_continually
     from nai.tasks import Benchmark, Task
     from nai.training import Training
-    from nai.tree import grow
-    from nai.trial import Named, Outcome, Trial, run, run_many
+    from nai.tree import Run, grow
+    from nai.trial import Outcome, Trial, run, run_many
 
 HOMES = {
     "nai.guard": ("Guard",),
     "nai.learn": ("Lesson", "World", "begin", "learn"),
     "nai.methods": ("METHODS", "Ewc", "Finetune", "Joint", "Mas", "Method", "Nai", "Si"),
     "nai.models": ("MODELS", "ConvNet", "Mlp", "Network", "ResNet18"),
+    "nai.named": ("Named",),
     "nai.orders": ("Order",),
     "nai.seeds": ("Seeds",),
+    "nai.selection": ("Continual", "grow_continually"),
     "nai.tasks": ("Benchmark", "Task"),
     "nai.training": ("Training",),
-    "nai.tree": ("grow",),
-    "nai.trial": ("Named", "Outcome", "Trial", "run", "run_many"),
+    "nai.tree": ("Run", "grow"),
+    "nai.trial": ("Outcome", "Trial", "run", "run_many"),
 }
 __all__ = sorted(name for names in HOMES.values() for name in names)
 

@@ -3,16 +3,16 @@
 import dataclasses
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import chain
+from typing import Any, NamedTuple
 
 from nai.evaluate import evaluate
 from nai.learn import Lesson, World, learn
 from nai.methods.base import Method, described, overrides
 from nai.methods.finetune import Finetune
 from nai.nodes import Choice, Taught, Todo
-from nai.orders import Order
 from nai.prefixes import Key
 from nai.seeds import Seeds
 from nai.training import Training
@@ -52,6 +52,20 @@ class Continual:
         if not isinstance(self.attempts, int) or self.attempts < 1:
             raise ValueError(f"attempts {self.attempts} must be a whole number of at least 1")
 
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> "Continual":
+        """From plain settings, such as JSON's; what they leave out has its default."""
+        known = [f.name for f in dataclasses.fields(cls)]
+        for name in settings:
+            if name not in known:
+                raise ValueError(f"a selection has no setting {name!r}: it has {', '.join(known)}")
+        plain: dict[str, Any] = {k: tuple(v) if k == "rates" else v for k, v in settings.items()}
+        return cls(**plain)
+
+    def settings(self) -> dict[str, Any]:
+        """A plain dict, ready for JSON."""
+        return dataclasses.asdict(self) | {"rates": list(self.rates)}
+
     def check(self, method: Method, training: Training) -> None:
         """ValueError: the method has no strength to decay, or the training cannot change its rate."""
         name, strength = type(method).__name__, _strength(method)
@@ -68,13 +82,7 @@ class Continual:
 
 
 def grow_continually(
-    runs: Sequence[tuple[Seeds, Order]],
-    world: World,
-    method: Method,
-    training: Training,
-    rule: Continual,
-    *,
-    width: int | None = None,
+    runs: Sequence[Run], world: World, training: Training, rule: Continual, *, width: int | None = None
 ) -> Iterator[Grown]:
     """`nai.tree.grow` where every node chooses its rate and strength; `chosen` of each result says which.
 
@@ -82,9 +90,16 @@ def grow_continually(
     not read; every candidate starts with fresh moments. A candidate that diverges has lost, and a run has
     failed only if all of a task have. ValueError: see `Continual.check` and `grow`.
     """
-    rule.check(method, training)
-    asked = [Run(method, *run) for run in runs]
-    return grow(asked, world, training, width=width, teach=_Search(world, method, training, rule))
+    alike = defaultdict(list)
+    for run in runs:
+        rule.check(run.method, training)
+        alike[described(run.method)].append(run)
+    return chain.from_iterable(
+        [
+            grow(some, world, training, width=width, teach=_Search(world, some[0].method, training, rule))
+            for some in alike.values()
+        ]
+    )
 
 
 def _strength(method: Method) -> float:

@@ -5,10 +5,10 @@ import hashlib
 import importlib
 import inspect
 import json
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -17,8 +17,11 @@ from nai.learn import World
 from nai.methods import METHODS, Method
 from nai.methods.base import described
 from nai.models import MODELS, Network
+from nai.named import Named as Named
+from nai.named import frozen, thawed
 from nai.orders import Order
 from nai.seeds import Seeds
+from nai.selection import Continual, grow_continually
 from nai.states import States
 from nai.tasks import Benchmark
 from nai.training import Training
@@ -31,25 +34,12 @@ PLACES = ("root",)
 """Benchmark options that say where the data lie, not what they are."""
 
 
-class Named(NamedTuple):
-    """A name and its keyword settings, such as a model's."""
-
-    name: str
-    options: tuple[tuple[str, Hashable], ...] = ()
-
-    @classmethod
-    def of(cls, name: str, **options: Any) -> "Named":
-        """Settings in any order; lists count as tuples."""
-        return cls(name, tuple(sorted((k, _frozen(v)) for k, v in options.items())))
-
-    def settings(self) -> dict[str, Any]:
-        """A plain dict: name and options."""
-        return {"name": self.name, **{k: _thawed(v) for k, v in self.options}}
-
-
 @dataclass(frozen=True)
 class Trial:
-    """Everything that a result depends on."""
+    """Everything that a result depends on.
+
+    selection: chooses rate and strength anew for each task, in place of those of training and method.
+    """
 
     benchmark: Named
     model: Named
@@ -57,6 +47,11 @@ class Trial:
     training: Training
     order: Order
     seeds: Seeds = Seeds()  # noqa: RUF009  (a frozen value)
+    selection: Continual | None = None
+
+    def __post_init__(self) -> None:
+        if self.selection:
+            self.selection.check(self.method, self.training)
 
     @property
     def fingerprint(self) -> str:
@@ -71,7 +66,7 @@ def load(benchmark: Named) -> Benchmark:
 
 @lru_cache(maxsize=2)
 def _load(benchmark: Named) -> Benchmark:
-    options = {k: _thawed(v) for k, v in benchmark.options}
+    options = {k: thawed(v) for k, v in benchmark.options}
     return datasets.benchmark(benchmark.name, **options)
 
 
@@ -178,14 +173,19 @@ def settings(trial: Trial, digest: str) -> dict[str, Any]:
         "benchmark": place | {"digest": digest},
         "model": _defaults(trial.model.name) | trial.model.settings(),
         "method": {"name": name, **dataclasses.asdict(trial.method)},  # type: ignore[call-overload]
-        "training": _training(trial.training),
+        "training": _training(trial),
+        **({"selection": trial.selection.settings()} if trial.selection else {}),
     }
 
 
-def _training(training: Training) -> dict[str, Any]:
-    """Its fields; precision only where it is not the default, so that records from before it are found."""
-    fields = dataclasses.asdict(training)
-    return {k: v for k, v in fields.items() if (k, v) != ("precision", Training.precision)}
+def _training(trial: Trial) -> dict[str, Any]:
+    """Its fields, but the default precision, which older records do not name, and a rate that is not read."""
+    fields = dataclasses.asdict(trial.training)
+    if trial.training.precision == Training.precision:
+        del fields["precision"]
+    if trial.selection:
+        del fields["rate"]
+    return fields
 
 
 def _revision(model: str) -> dict[str, int]:
@@ -198,7 +198,7 @@ def _revision(model: str) -> dict[str, int]:
 def _defaults(model: str) -> dict[str, Any]:
     """What a model of MODELS takes where nothing is said: it decides results as much as what is said."""
     wanted = inspect.signature(MODELS[model]).parameters.values() if model in MODELS else ()
-    return {p.name: _thawed(_frozen(p.default)) for p in wanted if p.default is not p.empty}
+    return {p.name: thawed(frozen(p.default)) for p in wanted if p.default is not p.empty}
 
 
 def canonical(value: object) -> str:
@@ -216,7 +216,7 @@ def fingerprint(trial: Trial, digest: str) -> str:
         "numerics": NUMERICS,
         **_revision(trial.model.name),
         "benchmark": digest,
-        **{k: known[k] for k in ("model", "method", "training")},
+        **{k: v for k, v in known.items() if k != "benchmark"},
         "order": list(trial.order),
         "seeds": list(trial.seeds),
     }
@@ -256,7 +256,7 @@ def run_many(
 
     benchmark: data already loaded. device: cpu, cuda, auto. width: lessons of a stack, None for automatic.
     states: where earlier trials left what these go on from, and where what `later` trials will go on from
-    is kept.
+    is kept; not of trials with a selection.
     """
     if not trials:
         return
@@ -266,7 +266,11 @@ def run_many(
     by_run = {(described(t.method), t.seeds, t.order): t for t in trials}
     runs, coming = ([Run(t.method, t.seeds, t.order) for t in some] for some in (by_run.values(), later))
     world = world_of(benchmark or load(first.benchmark), first.model, device)
-    for result in grow(runs, world, first.training, width=width, states=states, later=coming):
+    if first.selection:
+        results = grow_continually(runs, world, first.training, first.selection, width=width)
+    else:
+        results = grow(runs, world, first.training, width=width, states=states, later=coming)
+    for result in results:
         yield Outcome(by_run[described(result.method), result.seeds, result.order], result)
 
 
@@ -278,10 +282,6 @@ def _check_alike(first: Trial, trial: Trial) -> None:
         raise ValueError(f"run_many takes trials that differ in {may} alone, got {first} and {trial}")
 
 
-def _frozen(value: Any) -> Hashable:
-    return tuple(map(_frozen, value)) if isinstance(value, (list, tuple)) else value
-
-
 def _counted(value: Any) -> Any:
     """Whole floats as whole numbers, since 1 and 1.0 are equal settings and must have equal texts."""
     if isinstance(value, Mapping):
@@ -289,7 +289,3 @@ def _counted(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return list(map(_counted, value))
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _thawed(value: Any) -> Any:
-    return list(map(_thawed, value)) if isinstance(value, tuple) else value

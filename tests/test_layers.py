@@ -47,12 +47,12 @@ NO_TORCH = (
 )
 # A file of nai imports from its own floor and from those before it; the lazy `nai/__init__.py` has none.
 FLOORS = (
-    ("seeds", "tasks", "orders", "metrics"),
+    ("seeds", "tasks", "orders", "metrics", "named"),
     ("models", "builders"),
     ("datasets",),
     ("importance", "normalise"),
     ("methods",),
-    ("optimise", "stack", "training"),
+    ("optimise", "stack", "footprint", "training"),
     ("learn",),
     ("evaluate",),
     ("prefixes", "states", "nodes"),
@@ -128,7 +128,9 @@ def broken_import(path: str, made: Import) -> str | None:
         return f"{package} is imported by {' and '.join(KEEPERS[package]) or 'the tests'} alone"
     if package in PICKLES:
         return f"{package} runs code on reading: use JSON, Parquet or torch.load(weights_only=True)"
-    late = path == "sweep/search/study.py" and not made.at_import  # Optuna's Gaussian process is made of torch
+    late = (
+        path == "sweep/search/study.py" and not made.at_import
+    )  # Optuna's Gaussian process is made of torch
     if package == "torch" and matches(path, NO_TORCH) and not late:
         return "this file knows no torch"
     if inside != "nai":

@@ -1,5 +1,6 @@
 import dataclasses
 import itertools
+import json
 import math
 
 import pytest
@@ -14,6 +15,7 @@ from nai.seeds import Seeds
 from nai.selection import Continual, grow_continually
 from nai.training import Training
 from nai.tree import Run, grow
+from nai.trial import Named, Trial, canonical, fingerprint, run_many, settings, world_of
 
 SHORT = Training(epochs=2, rate=7.0)  # a rate that would be noticed if it were used
 SIZES = (70, 33, 90, 1)
@@ -51,7 +53,8 @@ def runs_of(tasks, seeds=SEEDS[:1]):
 
 
 def grown(runs, where, method, rule=RULE, **options):
-    found = {(g.seeds, g.order): g for g in grow_continually(runs, where, method, SHORT, rule, **options)}
+    asked = [Run(method, *run) for run in runs]
+    found = {(g.seeds, g.order): g for g in grow_continually(asked, where, SHORT, rule, **options)}
     assert set(found) == set(runs)
     return found
 
@@ -167,6 +170,16 @@ def test_each_shared_prefix_is_searched_once(monkeypatch):
     found = grown(runs_of(3), world(), Stiff(gives=math.inf))
     assert {c.attempts for g in found.values() for c in g.chosen} == {1}
     assert len(taught) == 15 * (len(RULE.rates) + 1)  # 15 nodes below the root
+
+
+def test_runs_of_several_methods_are_each_as_alone():
+    where, methods = world(), (Ewc(strength=1e4), Ewc(strength=1e3), Stiff())
+    found = list(grow_continually([Run(m, *r) for r in runs_of(3) for m in methods], where, SHORT, RULE))
+    assert len(found) == 18
+    for method in methods:
+        own = grown(runs_of(3), where, method)
+        for result in [g for g in found if g.method == method]:
+            same(result, own[result.seeds, result.order])
 
 
 # ---------------------------------------------------------------- cases by hand
@@ -313,7 +326,7 @@ def test_a_rule_that_cannot_be_is_refused(fields, message):
 )
 def test_what_cannot_be_chosen_is_refused_before_anything_is_learnt(method, training, message):
     with pytest.raises(ValueError, match=message):
-        grow_continually(runs_of(3), world(), method, training, RULE)
+        grow_continually([Run(method, *r) for r in runs_of(3)], world(), training, RULE)
 
 
 def test_a_method_that_forgets_its_order_is_refused():
@@ -323,4 +336,66 @@ def test_a_method_that_forgets_its_order_is_refused():
             return tuple(sorted(done))
 
     with pytest.raises(ValueError, match="Sets forgets the order of its tasks"):
-        grow_continually(runs_of(3), world(), Sets(), SHORT, RULE)
+        grow_continually([Run(Sets(), *r) for r in runs_of(3)], world(), SHORT, RULE)
+
+
+# ---------------------------------------------------------------- as part of a trial
+BENCHMARK = blobs((40, 33, 9))
+PLAIN = Trial(
+    benchmark=Named.of("blobs"),
+    model=Named.of("mlp", widths=[8, 4]),
+    method=Ewc(strength=1e4),
+    training=SHORT,
+    order=(2, 0, 1),
+)
+CHOSEN = dataclasses.replace(PLAIN, selection=RULE)
+
+
+def named(trial):
+    return fingerprint(trial, "digest")
+
+
+def test_a_selection_is_part_of_a_trials_name_and_none_leaves_it_as_it_was():
+    assert "selection" not in settings(PLAIN, "digest")
+    others = [
+        dataclasses.replace(RULE, **change)
+        for change in ({"rates": (1e-3,)}, {"decay": 0.6}, {"tolerance": 0.3}, {"attempts": 4})
+    ]
+    trials = [PLAIN, CHOSEN, *(dataclasses.replace(PLAIN, selection=rule) for rule in others)]
+    assert len({named(trial) for trial in trials}) == 6
+    assert named(dataclasses.replace(CHOSEN, training=Training(epochs=2, rate=0.1))) == named(CHOSEN)
+
+
+def test_settings_of_a_selection_are_plain_and_lead_back_to_it():
+    found = settings(CHOSEN, "digest")
+    assert json.loads(canonical(found)) == found
+    assert Continual.of(found["selection"]) == RULE
+    assert Continual.of({}) == Continual()
+    assert "rate" not in found["training"]
+    with pytest.raises(ValueError, match="a selection has no setting 'strength': it has rates, decay, tol"):
+        Continual.of({"strength": 1.0})
+
+
+def test_trials_with_a_selection_run_as_the_tree_grows_with_it():
+    trials = [
+        dataclasses.replace(CHOSEN, order=order, method=Ewc(strength=strength))
+        for order in itertools.permutations(range(3))
+        for strength in (1e4, 1e3)
+    ]
+    outcomes = {outcome.trial: outcome.result for outcome in run_many(trials, benchmark=BENCHMARK)}
+    assert set(outcomes) == set(trials)
+    where = world_of(BENCHMARK, PLAIN.model)
+    for trial in trials[::3]:
+        same(outcomes[trial], only(where, trial.method, order=trial.order))
+        (alone,) = run_many([trial], benchmark=BENCHMARK)
+        same(outcomes[trial], alone.result)
+
+
+def test_trials_with_other_selections_do_not_run_together():
+    with pytest.raises(ValueError, match="run_many takes trials that differ in order, seeds, strength alone"):
+        list(run_many([PLAIN, CHOSEN], benchmark=BENCHMARK))
+
+
+def test_a_trial_whose_method_has_nothing_to_choose_is_refused():
+    with pytest.raises(ValueError, match="Finetune has no strength that could decay"):
+        dataclasses.replace(CHOSEN, method=Finetune())
