@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nai import footprint
 from nai.methods.base import Context, Memory, Method, cross_entropy_slope, overrides
 from nai.models import Network, Params
 from nai.optimise import Adam, fresh
@@ -232,7 +233,13 @@ class _Class:
     def _each(self, name: str, context: Context, *first: Network) -> Callable[..., Any]:
         """A hook for the whole stack, its first argument given where that is the network."""
         many = self.many and name not in self.method.elementwise
-        return each(lambda method, *args: getattr(method, name)(*first, *args), self.rule, context, many)
+        net, features = self.world.net, self.world.source.inputs.shape[1:]
+        some = footprint.at_once(net, features, self.world.device) if name == "after_task" else None
+
+        def hook(method: Method, *args: Any) -> Any:
+            return getattr(method, name)(*first, *args)
+
+        return each(hook, self.rule, context, many, at_once=some)
 
     def _hook(self, name: str, *rows: Rows) -> None:
         if overrides(self.method, name):

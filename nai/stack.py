@@ -34,8 +34,8 @@ are multiples of 4 always do.
 """
 WIDEST = {"cpu": 32, "cuda": 256}
 """Lessons of one stack, by default: enough to hide the cost of a call, few enough for the cache."""
-STACK_BYTES = 2**31
-"""Upper bound of a stack's parameters, gradients and moments on a GPU."""
+ASKED = 16384
+"""Samples, times lessons, that a stack is asked about at once on a GPU."""
 
 
 def stackable(net: Network, device: torch.device) -> bool:
@@ -49,14 +49,10 @@ def stackable(net: Network, device: torch.device) -> bool:
 
 
 def width(net: Network, device: torch.device, wanted: int | None = None) -> int:
-    """Lessons of a stack: as wanted, or as many as pay."""
+    """Lessons of a stack: as wanted, or as many as pay; `nai.footprint` knows how many find room."""
     if not stackable(net, device):
         return 1
-    if wanted is not None:
-        return wanted
-    numbers = sum(s.numel() for s in net.shapes().values())
-    fits = max(1, STACK_BYTES // (16 * numbers)) if device.type != "cpu" else WIDEST["cpu"]
-    return min(WIDEST.get(device.type, 32), fits)
+    return WIDEST.get(device.type, 32) if wanted is None else wanted
 
 
 def flat(shapes: Shapes, replicas: int, device: torch.device) -> Tensor:
@@ -134,10 +130,13 @@ def varied(method: Method, late: Mapping[str, Tensor]) -> Method:
     return new
 
 
-def each(function: Callable[..., Any], rule: Rule, context: Context, many: bool) -> Callable[..., Any]:
+def each(
+    function: Callable[..., Any], rule: Rule, context: Context, many: bool, *, at_once: int | None = None
+) -> Callable[..., Any]:
     """A hook of one lesson as a function of a stack: its ends, the method and the context, are set.
 
     many: map over the leading axis; else the hook takes the stack as it is, or there is no such axis.
+    at_once: lessons to map over together, for hooks that take much memory; None for all.
     What the stack shares is closed over: vmap flattens every argument in Python.
     """
     if not many:
@@ -148,4 +147,4 @@ def each(function: Callable[..., Any], rule: Rule, context: Context, many: bool)
     def one(mine: dict[str, Any], late: dict[str, Tensor], *args: Any) -> Any:
         return function(varied(rule.method, late), *args, context._replace(**mine))
 
-    return lambda *args: vmap(one)(own, rule.late, *args)
+    return lambda *args: vmap(one, chunk_size=at_once)(own, rule.late, *args)

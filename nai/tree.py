@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nai import stack
+from nai import footprint, stack
 from nai.evaluate import Accuracy, evaluate
 from nai.learn import Lesson, World, begin, learn
 from nai.methods.anchored import guarded
@@ -73,7 +73,8 @@ def grow(
         raise ValueError(f"width {width} must be at least 1, or None to choose it by network and device")
     for run in (*runs, *later):
         checked(run.order, len(world.train))
-    together = stack.width(world.net, world.device, width)
+    features = world.source.inputs.shape[1:]
+    together = footprint.width(world.net, world.device, width, features=features, batch=training.batch)
     store = None if states is None or teach else Store(states, world, training)
     return _Tree(runs, world, training, width=together, store=store, later=later, teach=teach).grown()
 

@@ -1,0 +1,74 @@
+"""What stacks take of memory, worked out from shapes: how wide one may be on a GPU, what a plan foretells.
+
+The factors are measured on a CPU (benchmarks/memory.py), where a sweep's foretold peaks are within 30 %.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from nai import stack
+from nai.models import Network
+
+FLOAT = 4
+FILLED = 0.8
+"""Share of a GPU's free memory that stacks are made for: the rest is for what no shape tells."""
+AT_ONCE = 2**31
+"""Bytes that importances of one stack's lessons may take at a time on a GPU; the others wait."""
+ROWS = {"features": 512, "gradients": 32}
+"""Samples of one pass of `nai.importance`: for activations, and for gradients of single samples."""
+
+
+def sample(net: Network, features: Sequence[int]) -> int:
+    """Bytes that a forward pass leaves behind for one sample."""
+    params = {k: torch.empty(shape, device="meta") for k, shape in net.shapes().items()}
+    trace = net.trace(params, torch.empty(1, *features, device="meta"))
+    return FLOAT * (sum(x.numel() for x in (*trace.units, trace.logits)) + torch.Size(features).numel())
+
+
+def weights(net: Network) -> int:
+    """Bytes of the parameters."""
+    return FLOAT * sum(shape.numel() for shape in net.shapes().values())
+
+
+def step(net: Network, features: Sequence[int], batch: int) -> int:
+    """Bytes of one lesson while it trains: buffers, moments and gradients, and what a step leaves behind."""
+    return 8 * weights(net) + 2 * batch * sample(net, features)
+
+
+def importances(net: Network, features: Sequence[int]) -> int:
+    """Bytes of one lesson while importances are taken: activations, or single samples' gradients."""
+    activations = (3 if net.dense else 1.5) * ROWS["features"] * sample(net, features)
+    gradients = 0 if net.dense else 4.5 * ROWS["gradients"] * weights(net)
+    return int(max(activations, gradients))
+
+
+def evaluation(net: Network, features: Sequence[int], rows: int) -> int:
+    """Bytes of one lesson while it is asked about so many samples."""
+    return int(1.2 * rows * sample(net, features))
+
+
+def width(
+    net: Network, device: torch.device, wanted: int | None, *, features: Sequence[int], batch: int
+) -> int:
+    """Lessons of a stack: as wanted, or as many as pay and, on a GPU, find room."""
+    pays = stack.width(net, device, wanted)
+    if device.type != "cuda" or wanted is not None:
+        return pays
+    shared = AT_ONCE + evaluation(net, features, stack.ASKED)
+    # importances and anchors of a method count as four times the parameters
+    fits = (FILLED * room(device) - shared) / (step(net, features, batch) + 4 * weights(net))
+    return max(1, min(pays, int(fits)))
+
+
+def at_once(net: Network, features: Sequence[int], device: torch.device) -> int | None:
+    """Lessons of a stack whose importances are taken together: None for all, as always on a CPU."""
+    return max(1, AT_ONCE // importances(net, features)) if device.type == "cuda" else None
+
+
+def room(device: torch.device) -> int:
+    """Bytes of a GPU that this process may still take: what is free, and at most its share of the whole."""
+    free, total = torch.cuda.mem_get_info(device)
+    held, used = torch.cuda.memory_reserved(device), torch.cuda.memory_allocated(device)
+    share = torch.cuda.get_per_process_memory_fraction(device)
+    return int(min(free + held, share * total) - used)
