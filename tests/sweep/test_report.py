@@ -2,11 +2,11 @@ import itertools
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from made_rows import flat, row, runs, settings, suggestion
+from read_page import Read
 
 from sweep import analysis, report
 from sweep.report import figures
@@ -18,44 +18,6 @@ SEARCH, CONFIRM = EVERY[:6], EVERY[6:18]
 FINETUNE = settings("finetune")
 TASKS = ("zero & one", "two", "three", "four")
 STRENGTHS = {0.01: 0.05, 0.1: 0.01, 1.0: 0.03}
-
-
-class Read(HTMLParser):
-    """The page as a browser understands it: elements with attributes, scripts, and the text people see."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.elements, self.scripts, self.words, self.within = [], [], [], []
-        self.feed(page)
-        self.close()
-        self.text = " ".join("".join(self.words).split())
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        self.within.append(tag)
-        if tag == "script":
-            self.scripts.append("")
-
-    def handle_endtag(self, tag):
-        while self.within and self.within.pop() != tag:
-            pass
-
-    def handle_data(self, data):
-        if self.within and self.within[-1] == "script":
-            self.scripts[-1] += data
-        elif "style" not in self.within:
-            self.words.append(data)
-
-    def all(self, tag):
-        return [attrs for name, attrs in self.elements if name == tag]
-
-    def charts(self):
-        """Charts by their names, as the page's script would read them."""
-        names = [attrs["data-chart"] for attrs in self.all("div") if "data-chart" in attrs]
-        found = [
-            json.loads(text) for text, attrs in zip(self.scripts, self.all("script"), strict=True) if attrs
-        ]
-        return dict(zip(names, found, strict=True))
 
 
 def made(word="neuron_std"):
