@@ -35,6 +35,9 @@ baselines = ["finetune"]
 design = "random"
 count = 3
 seed = 1
+[confirm.seeds]
+init = [0]
+data = [0]
 """
 RUNS = 4 * 3 + 2 * 3
 OWN = """\

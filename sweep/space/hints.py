@@ -74,7 +74,7 @@ def reals(section: str, name: str) -> set[str]:
 def real(raw: Any) -> Any:
     """A real setting, fixed or searched, with 1 written as 1.0: equal values must have equal fingerprints."""
     if isinstance(raw, dict):
-        return {key: real(value) for key, value in raw.items()}
+        return {key: value if key == "when" else real(value) for key, value in raw.items()}
     if isinstance(raw, tuple):
         return tuple(real(value) for value in raw)
     return float(raw) if isinstance(raw, int) and not isinstance(raw, bool) else raw
