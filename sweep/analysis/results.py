@@ -9,6 +9,7 @@ from typing import Any
 
 from sweep.analysis.arms import Arm, Row, arms, crossing, failed, varied
 from sweep.analysis.asked import Asked, Contest
+from sweep.analysis.goals import fronts
 from sweep.analysis.hunts import hunted
 from sweep.analysis.intervals import least_half_width, needed_orders, orders_for_tail
 from sweep.analysis.ranking import Ranked, ranking, strength_curve
@@ -62,6 +63,7 @@ def results(rows: Iterable[Row], asked: Asked) -> dict[str, Any]:
             "paired": pairs,
             "contests": [_counted(one) for one in judged],
             "search": [{**vars(one), "value": one.value} for each in judged for one in each.ranked],
+            "front": _front(judged, asked),
             "searched": {one.contest.method: varied(_members(one.contest, group)) for one in judged},
             "curve": [
                 point for one in judged for point in strength_curve(one.ranked, _members(one.contest, group))
@@ -112,6 +114,13 @@ def _best(judged: Sequence[Judged], asked: Asked) -> Ranked | None:
     leaders = [one.best for one in judged if one.best is not None]
     way = asked.goals[0].direction
     return max(leaders, key=lambda one: way * (one.value or 0.0), default=None)
+
+
+def _front(judged: Sequence[Judged], asked: Asked) -> list[str]:
+    """Suggestions of all methods that nothing beats in both goals; none where there is one goal."""
+    found = [one for each in judged for one in each.ranked if one.front == 1 and one.values is not None]
+    numbers = fronts([one.values or () for one in found], [goal.direction for goal in asked.goals])
+    return [one.suggestion for one, number in zip(found, numbers, strict=True) if number == 1]
 
 
 def _counted(one: Judged) -> dict[str, Any]:

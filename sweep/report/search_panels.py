@@ -36,14 +36,15 @@ def pareto(page: Page) -> Panel | None:
     if len(goals) != 2 or not found:
         return None
     names = [goal["words"] for goal in goals]
-    front = sorted((one for one in found if one["front"] == 1), key=lambda one: one["values"])
+    best = set(page.results["front"])
+    front = sorted((one for one in found if one["suggestion"] in best), key=lambda one: one["values"])
     dots = [figures.Dots(f"{method}", *_pairs(group)) for method, group in _by_method(found)]
     chart = figures.pareto(dots, figures.Dots("Pareto front", *_pairs(front)), names)
     said = "; ".join(f"{one['label']} {_both(one)}" for one in front)
     note = f"On validation data, {names[0]} against {names[1]}: nothing tried beats these in one without "
     note += f"losing in the other: {said}."
     lines = [(one["label"], *(percent(value) for value in one["values"]), str(one["front"])) for one in found]
-    table = Table(("suggestion", *names, "front"), lines)
+    table = Table(("suggestion", *names, "front of its method"), lines)
     return Panel("pareto", "What does one goal cost of the other?", note, (Figure(chart, note),), table)
 
 

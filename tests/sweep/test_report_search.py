@@ -89,7 +89,8 @@ def test_what_the_rungs_saved_is_on_the_page(page):
 
 def test_the_front_joins_what_nothing_beats(page, found):
     front = page.charts()["pareto-1"]["data"][-1]
-    best = sorted(one["values"] for one in found["search"] if one["front"] == 1)
+    best = sorted(one["values"] for one in found["search"] if one["suggestion"] in found["front"])
+    assert len(best) == 1  # EWC's best has a front of its own, but NAI's beats it in both goals
     assert front["x"] == pytest.approx([100 * values[0] for values in best])
     assert front["y"] == pytest.approx([100 * values[1] for values in best])
 
