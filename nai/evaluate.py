@@ -6,10 +6,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nai import footprint
 from nai.learn import Lesson, World
 from nai.methods.base import Context, Memory, Method, mask_of, overrides
 from nai.models import Network, Params
-from nai.stack import ASKED, Rule, each, stackable, stacked
+from nai.stack import Rule, each, stackable, stacked
 from nai.tasks import Batch, Rows, gather
 
 CHUNK = 2048
@@ -54,13 +55,18 @@ def _hits(lessons: Sequence[Lesson], world: World, rule: Rule, task: int) -> Ten
     both = torch.cat([valid, test])
     both = torch.nn.functional.pad(both, (0, -len(both) % 32))
     answers = []
-    size = CHUNK if world.device.type == "cpu" else max(32, min(CHUNK, ASKED // len(lessons)))
-    for some in both.split(size):
+    for some in both.split(_size(world, len(lessons))):
         batch = gather(world.source, Rows(some, torch.ones_like(some)))
         batch = Batch(*(v.expand(len(lessons), *v.shape) for v in batch)) if many else batch
         answers.append(right(params, batch, memory))
     found = torch.cat(answers, -1).view(len(lessons), -1)
     return torch.stack([found[:, : len(valid)].sum(1), found[:, len(valid) : len(valid) + len(test)].sum(1)])
+
+
+def _size(world: World, lessons: int) -> int:
+    if world.device.type == "cpu":
+        return CHUNK
+    return footprint.asked(world.net, world.source.inputs.shape[1:], lessons, CHUNK)
 
 
 def _right(

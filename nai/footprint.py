@@ -14,7 +14,8 @@ FLOAT = 4
 FILLED = 0.8
 """Share of a GPU's free memory that stacks are made for: the rest is for what no shape tells."""
 AT_ONCE = 2**31
-"""Bytes that importances of one stack's lessons may take at a time on a GPU; the others wait."""
+"""Bytes that a stack's importances, or answers, may take at a time on a GPU; the other lessons, or samples,
+wait."""
 ROWS = {"features": 512, "gradients": 32}
 """Samples of one pass of `nai.importance`: for activations, and for gradients of single samples."""
 
@@ -55,15 +56,19 @@ def width(
     pays = stack.width(net, device, wanted)
     if device.type != "cuda" or wanted is not None:
         return pays
-    shared = AT_ONCE + evaluation(net, features, stack.ASKED)
     # importances and anchors of a method count as four times the parameters
-    fits = (FILLED * room(device) - shared) / (step(net, features, batch) + 4 * weights(net))
+    fits = (FILLED * room(device) - AT_ONCE) / (step(net, features, batch) + 4 * weights(net))
     return max(1, min(pays, int(fits)))
 
 
 def at_once(net: Network, features: Sequence[int], device: torch.device) -> int | None:
     """Lessons of a stack whose importances are taken together: None for all, as always on a CPU."""
     return max(1, AT_ONCE // importances(net, features)) if device.type == "cuda" else None
+
+
+def asked(net: Network, features: Sequence[int], lessons: int, most: int) -> int:
+    """Samples that so many lessons are asked about together on a GPU, at most so many."""
+    return max(32, min(most, AT_ONCE // (lessons * evaluation(net, features, 1))))
 
 
 def room(device: torch.device) -> int:

@@ -34,8 +34,6 @@ are multiples of 4 always do.
 """
 WIDEST = {"cpu": 32, "cuda": 256}
 """Lessons of one stack, by default: enough to hide the cost of a call, few enough for the cache."""
-ASKED = 16384
-"""Samples, times lessons, that a stack is asked about at once on a GPU."""
 
 
 def stackable(net: Network, device: torch.device) -> bool:

@@ -8,17 +8,19 @@ import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from nai import trial as nai_trial
 from nai.seeds import Seeds
-from nai.states import Shelf, States
+from nai.states import States
 from nai.tasks import Benchmark
 from nai.training import Training
 from nai.trial import Named, Outcome, Trial
 from sweep.jobs import Identity, Job, Run, Settings, Work
+from sweep.states import Disk
 
 Row = dict[str, Any]
 ACCIDENTS = (OSError, MemoryError, ImportError, torch.AcceleratorError)
@@ -53,9 +55,14 @@ def identity(digest: str) -> Identity:
     return Identity(suggestion=lambda s: nai_trial.suggestion_of(known(s)), family=family)
 
 
-def prepare(cpus: float) -> None:
-    """Make this process a worker: as many threads as it has CPUs, and memory kept from step to step."""
+def prepare(cpus: float, gpus: float = 0) -> None:
+    """Make this process a worker: as many threads as it has CPUs, and memory kept from step to step.
+
+    Of a GPU that it shares with other workers it takes no more memory than its share.
+    """
     torch.set_num_threads(max(1, int(cpus)))
+    if 0 < gpus < 1 and torch.cuda.is_available():
+        torch.cuda.set_per_process_memory_fraction(float(gpus))
     if platform.system() == "Linux" and platform.libc_ver()[0] == "glibc":
         # glibc gives every large tensor fresh pages, which costs a fifth of a training step
         libc = ctypes.CDLL(None)
@@ -64,9 +71,9 @@ def prepare(cpus: float) -> None:
 
 
 @lru_cache(maxsize=1)
-def shelf(folder: str, limit: int) -> States:
+def shelf(folder: str, limit: int) -> Disk:
     """Where this process keeps lessons to go on from: so many bytes in memory, the rest in files."""
-    return Shelf(limit)
+    return Disk(Path(folder), limit)
 
 
 def train(

@@ -60,7 +60,7 @@ def inline(ledger: Ledger, benchmark: Any, resources: Resources, *, seconds: flo
     """Every job in this process, one after the other; rows are recorded every few seconds."""
     from sweep import bundle
 
-    bundle.prepare(resources.cpus)
+    bundle.prepare(resources.cpus, resources.gpus)
     kept = bundle.shelf(str(ledger.states), shelf_bytes(resources))
     while job := ledger.agenda.next():
         for rows in bursts(bundle.train(job, benchmark, states=kept, **options(resources)), seconds):

@@ -192,7 +192,7 @@ def _trainable(
     from sweep import bundle
 
     limits = Resources.model_validate(resources)
-    bundle.prepare(limits.cpus)
+    bundle.prepare(limits.cpus, limits.gpus)
     job = Job(tuple(map(from_plain, config["works"])))
     kept = bundle.shelf(states, shelf_bytes(limits))
     count = 0
@@ -202,3 +202,4 @@ def _trainable(
             parts.add(Path(records), data)
         count += len(rows)
         tune.report({"rows": count, "parts": [data]})
+    kept.flush()  # another worker may go on from here
