@@ -1,30 +1,34 @@
-"""What thousands of recorded rows cost to read, to rank, to analyse and to put on a page.
+"""What thousands of recorded rows cost: reading, ranking, analysis, and the commands that show a sweep.
 
     python benchmarks/rows.py [--rows 1000 5000 20000] [--json]
 
 For each size a sweep is made from arithmetic, without training, and recorded as a sweep would have done it:
 two methods searched over 50 of the 120 orders of five tasks, the best of each and a baseline confirmed on all
-orders and three seeds, in parts of 60 rows, and once more in a single part as a finished sweep leaves them.
-Each size runs in a process of its own. Seconds by step, and the most memory the process ever held, in MB.
+orders and three seeds. First as a sweep under way has them, in parts of 60 rows, then in a single part, as a
+finished sweep leaves them. Commands run in processes of their own, as a person would start them. Seconds of
+each step, and of each command the most memory that it held, in MB.
 """
 
 import argparse
 import hashlib
 import itertools
 import json
-import multiprocessing
-import resource
+import os
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from nai.orders import sampled
 from sweep import analysis, record, report
+from sweep.standing import Snapshot, keep
 
+Made = TypeVar("Made")
 ORDERS = tuple(itertools.permutations(range(5)))
 SEARCHED = sampled(5, 50, 0)
 SEEDS = ((0, 0), (1, 1), (2, 2))
@@ -106,48 +110,60 @@ def sweep(rows: int) -> tuple[list[Row], analysis.Asked]:
     )
 
 
-def steps(rows: int, folder: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """What is done with a sweep of so many rows, step by step; what a step gives is kept for the next."""
+def laid_out(folder: Path, rows: int) -> analysis.Asked:
+    """A sweep's folder with so many rows, and the question that they answer."""
     made, asked = sweep(rows)
-    parts = [made[start : start + PART] for start in range(0, len(made), PART)]
-    kept: dict[str, Any] = {}
-
-    def keep(name: str, value: Any) -> Any:
-        kept[name] = value
-        return value
-
-    yield "write_parts", lambda: [record.write(folder, part) for part in parts]
-    yield "read_parts", lambda: record.read(folder)
-    yield "compact", lambda: record.compact(folder)
-    made.clear()
-    parts.clear()
-    yield "read", lambda: keep("rows", record.read(folder).rows)
-    yield "rank", lambda: _ranked(kept["rows"], asked)
-    yield "results", lambda: keep("results", analysis.results(kept["rows"], asked))
-    yield (
-        "report",
-        lambda: report.write(
-            folder / "report.html", kept["results"], kept["rows"], report.PageFacts("nai-sweep report")
-        ),
-    )
-    yield "table", lambda: record.to_parquet(kept["rows"], folder / "results.parquet")
+    for start in range(0, len(made), PART):
+        record.write(folder / "records", made[start : start + PART])
+    (folder / "space.toml").write_text('name = "rows"\n')  # the snapshot says what it would say
+    keep(folder / "progress.json", Snapshot(asked, "confirmation", None))
+    return asked
 
 
-def _ranked(rows: list[Row], asked: analysis.Asked) -> Any:
-    """The ranking of a search, as it stands after each suggestion."""
+def command(*words: str) -> dict[str, float]:
+    """Seconds and memory of a command in a process of its own."""
+    started = time.perf_counter()
+    code = "import sys; from sweep.cli import main; sys.exit(main())"
+    child = subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.DEVNULL)
+    _, ended, usage = os.wait4(child.pid, 0)
+    if ended:
+        raise RuntimeError(f"nai-sweep {' '.join(words)} ended with {os.waitstatus_to_exitcode(ended)}")
+    seconds = time.perf_counter() - started
+    return {
+        "s": round(seconds, 2),
+        "cpu": round(usage.ru_utime + usage.ru_stime, 2),
+        "mb": usage.ru_maxrss // 1024,
+    }
+
+
+def timed(step: Callable[[], Made]) -> tuple[float, Made]:
+    """Seconds of a step, and what it made."""
+    started = time.perf_counter()
+    made = step()
+    return round(time.perf_counter() - started, 3), made
+
+
+def measured(rows: int, folder: Path) -> dict[str, Any]:
+    """What each step costs with so many rows."""
+    found: dict[str, Any] = {}
+    records = folder / "records"
+    found["write"], asked = timed(lambda: laid_out(folder, rows))
+    found["read_parts"], _ = timed(lambda: record.read(records))
+    for name in ("status", "report"):
+        found[f"{name}_parts"] = command(name, str(folder))
+    found["compact"], _ = timed(lambda: record.compact(records))
+    found["read"], known = timed(lambda: record.read(records).rows)
+    found["rank"], _ = timed(lambda: ranked(known, asked))
+    found["results"], results = timed(lambda: analysis.results(known, asked))
+    found["page"], _ = timed(lambda: report.render(results, known, report.PageFacts("")))
+    for name in ("status", "report"):
+        found[name] = command(name, str(folder))
+    return {"rows": len(known), **found}
+
+
+def ranked(rows: Sequence[Row], asked: analysis.Asked) -> Any:
+    """The ranking of a whole search."""
     return analysis.ranking(analysis.arms(rows), asked.search_orders, asked.search_seeds)
-
-
-def measured(rows: int) -> dict[str, Any]:
-    """Seconds of each step, and memory."""
-    found: dict[str, Any] = {"rows": rows}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, step in steps(rows, Path(folder)):
-            started = time.perf_counter()
-            step()
-            found[name] = round(time.perf_counter() - started, 3)
-    found["peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
-    return found
 
 
 def main() -> None:
@@ -156,11 +172,10 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[1000, 5000, 20000])
     parser.add_argument("--json", action="store_true", help="nothing but one line of JSON")
     given = parser.parse_args()
-    fresh = multiprocessing.get_context("spawn")
     found = []
     for rows in given.rows:
-        with fresh.Pool(1) as pool:
-            found.append(pool.apply(measured, (rows,)))
+        with tempfile.TemporaryDirectory() as folder:
+            found.append(measured(rows, Path(folder)))
         if not given.json:
             print("  ".join(f"{name} {value}" for name, value in found[-1].items()), flush=True)
     print(json.dumps(found))
