@@ -19,24 +19,29 @@ OF_A_PAIR = ("tpe", "nsga2", "random", "grid", "qmc", "gp")
 """Samplers that improve two objectives at once."""
 
 
-def findings(space: Space, methods: list[tuple[Path, Any]]) -> list[Finding]:
-    """All that is wrong between the tables of a space of which each is right by itself."""
+def findings(space: Space, methods: list[tuple[Path, Any]], known: list[Finding]) -> list[Finding]:
+    """All that is wrong between the tables of a space of right form, but for keys known to be wrong."""
     paths = {table["name"]: path for path, table in methods}
-    wrong = hanging.findings(space, paths)
-    if wrong:  # nobody can say what is searched
-        return wrong
-    tasks = space.tasks()
-    wrong += [*_unread(space, paths), *_named(space), *_priors(space), *_defaults(space, paths)]
-    wrong += [*_sampler(space), *_stopping(space, tasks), *_confirm(space, tasks)]
-    return [*wrong, *_first_tasks(space, tasks), *_continual(space, paths)]
+    wrong = [*hanging.findings(space, paths), *_unread(space, paths), *_named(space)]
+    if not any(finding.path[0] in hanging.HOLD for finding in wrong):  # else nobody can say what is searched
+        wrong += [*_priors(space), *_defaults(space, paths), *_sampler(space), *_continual(space, paths)]
+    if not any(finding.path[0] in ("benchmark", "orders", "confirm") for finding in known):
+        tasks = space.tasks()
+        wrong += [*_stopping(space, tasks), *_first_tasks(space, tasks), *_confirm(space, tasks)]
+    told = {finding.path for finding in known}
+    return [finding for finding in wrong if finding.path not in told]
 
 
 def _unread(space: Space, paths: Paths) -> Iterator[Finding]:
     """Settings of a method that no part of this model gives anything to do."""
-    for method in space.methods:
-        if method.name == "nai" and "pooling" in method.options and space.model.name == "mlp":
+    baselines = space.confirm.baselines if space.confirm else ()
+    asked = [((*paths[m.name], "pooling"), m.name, m.options) for m in space.methods]
+    for i, one in enumerate(baselines):
+        asked.append((("confirm", "baselines", f"[{i}]", "pooling"), one.name, one.model_dump()))
+    for path, name, options in asked:
+        if name == "nai" and "pooling" in options and space.model.name == "mlp":
             rule = "acts only with models that have maps, such as conv, and an mlp has none: leave it out"
-            yield Finding((*paths["nai"], "pooling"), rule)
+            yield Finding(path, rule)
 
 
 def _named(space: Space) -> Iterator[Finding]:
@@ -88,7 +93,10 @@ def _defaults(space: Space, paths: Paths) -> Iterator[Finding]:
         return
     for method in space.methods:
         searched = space.parameters(method.name)
-        values = published(method.name, space.benchmark.model_dump())
+        try:
+            values = published(method.name, space.benchmark.model_dump())
+        except ValueError:  # its name is told to be unknown
+            continue
         for name, value in conditions.completed(searched, values).items():
             if rule := _untriable(space, method.name, name, value):
                 out = f"its published default: {rule}, or leave out search.defaults"
@@ -180,7 +188,7 @@ def _undecayed(method: str, options: Mapping[str, Any]) -> str | None:
             'protocol "continual" lowers the strength from a high start: add one, such as strength = 1000.0'
         )
     start = options["strength"]
-    if not isinstance(start, Choice | Range) and start <= 0:
+    if isinstance(start, int | float) and start <= 0:
         return f"must be above 0, since it is lowered from there, not {start}"
     return None
 

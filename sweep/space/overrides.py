@@ -19,8 +19,8 @@ def overridden(
 ) -> tuple[dict[str, Any], Places, list[Mistake]]:
     """The values with overrides such as `method.strength=0.5` put in, their places, and what is wrong.
 
-    What follows = is TOML; a bare word is text. One of several methods is called by its name, as in
-    `method.ewc.strength=10.0`. An override that cannot be read or put in is left out.
+    What follows = is TOML; a bare word is text. A method may be called by its name, one of several
+    must be: `method.ewc.strength=10.0`. An override that cannot be read or put in is left out.
     """
     given: dict[Path, str] = {}
     wrong: list[Mistake] = []
@@ -63,6 +63,8 @@ def _put(data: Any, path: Path, value: Any, above: str = "") -> tuple[Any, Path]
     """The data with the value put in, and the path to it, places in lists in brackets."""
     if not path:
         return value, ()
+    if above == "method" and isinstance(data, dict):
+        path = _unnamed(data, path)
     if isinstance(data, tuple) and (names := _names(data)):
         return _put_among(data, path, value, names=names, above=above)
     if not isinstance(data, dict):
@@ -70,6 +72,12 @@ def _put(data: Any, path: Path, value: Any, above: str = "") -> tuple[Any, Path]
     head, *rest = path
     inner, inside = _put(data.get(head, {}), tuple(rest), value, head)
     return {**data, head: inner}, (head, *inside)
+
+
+def _unnamed(table: dict[str, Any], path: Path) -> Path:
+    """The path to a setting of the only method, which may be called by its name as one of several is."""
+    words = tuple(str(table.get("name")).split("."))
+    return path[len(words) :] if path[: len(words)] == words and len(path) > len(words) else path
 
 
 def _put_among(

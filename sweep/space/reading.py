@@ -51,14 +51,13 @@ def read(path: str | FilePath, overrides: Sequence[str] = ()) -> Space:
 def loads(text: str, source: str = "<string>", overrides: Sequence[str] = ()) -> Space:
     """The space in a TOML text; `source` is what mistakes call it. Mistakes: all that is wrong with it."""
     data, places, wrong = overridden(toml.parsed(text, source), text, source, overrides=overrides)
-    findings = _misshapen(data)
-    findings += meaning.findings(data, findings)
-    if not findings:
-        data = meaning.with_reals(data)
-        findings = crossing.findings(Space.model_validate(data), meaning.methods(data))
+    misshapen = _misshapen(data)
+    findings = [*misshapen, *meaning.findings(data, misshapen)]
+    if not misshapen:
+        findings += crossing.findings(Space.model_validate(data), meaning.methods(data), findings)
     if wrong or findings:
         raise Mistakes([*wrong, *places.mistakes(findings)])
-    return Space.model_validate(data)
+    return Space.model_validate(meaning.with_reals(data))
 
 
 def schema() -> dict[str, Any]:

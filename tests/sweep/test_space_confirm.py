@@ -1,9 +1,11 @@
 """What is run after the search: which orders, how many of them, and with which seeds."""
 
+from pathlib import Path
+
 import pytest
 
 from nai.orders import all_orders, sampled
-from sweep.space import Mistakes, Orders, Until, loads
+from sweep.space import Mistakes, Orders, Until, loads, read
 
 SPACE = """\
 name = "confirmed"
@@ -91,6 +93,14 @@ def test_methods_to_confirm_may_be_named():
 def test_what_is_confirmed_survives_writing_and_reading():
     for one in (space(), space("confirm.until={tail=0.1}", "confirm.methods=['nai']", "resources.memory=4")):
         assert loads(one.to_toml()) == one and not one.difference(loads(one.to_toml()))
+
+
+STUDIES = sorted((Path(__file__).parents[2] / "docs" / "studies").glob("*/space.toml"))
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.parent.name)
+def test_published_studies_can_be_run_again(study):
+    assert read(study).name == study.parent.name
 
 
 WRONG = {

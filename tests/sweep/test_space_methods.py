@@ -2,7 +2,7 @@
 
 import pytest
 
-from sweep.space import Change, Choice, Mistakes, Range, loads, schema
+from sweep.space import Change, Choice, Mistakes, Range, loads, read, schema
 from sweep.space.places import lines
 
 TWO = """\
@@ -103,6 +103,11 @@ def test_overrides_call_one_of_several_tables_by_name_or_place():
     assert [one.aggregate for one in pair.objectives] == ["mean", "worst"]
 
 
+def test_the_only_method_may_be_called_by_its_name():
+    named = read("quickstart", ["method.nai.strength=0.5", "method.nai.normalization.choices=['none']"])
+    assert named == read("quickstart", ["method.strength=0.5", "method.normalization.choices=['none']"])
+
+
 def test_a_name_with_dots_is_found(tmp_path, monkeypatch):
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "__init__.py").touch()
@@ -177,10 +182,32 @@ def test_the_old_name_of_a_table_tells_the_new_one():
     assert line.startswith("two.toml:25  report: unknown key; it is called confirm now: rename it, and")
 
 
+def test_what_is_wrong_between_tables_is_told_beside_what_is_wrong_in_them():
+    overrides = (
+        "benchmark.name=splitt",
+        "method.ewc.name=ewcc",
+        "method.nai.eta=2.0",
+        "search.defaults=true",
+        "search.sampler=cmaes",
+        "search.first=[{method='nai', strength=99}]",
+        "confirm.methods=['si']",
+    )
+    keys = sorted(line.split("  ")[1].partition(": ")[0] for line in mistakes(*overrides))
+    assert keys == [
+        "benchmark.name",
+        "confirm.methods[0]",
+        "method.ewcc.name",
+        "method.nai.eta",
+        "search.budgets.ewc",
+        "search.first[0].strength",
+    ]
+
+
 # ------------------------------------------------------------------ settings that nothing reads
 @pytest.mark.parametrize(
     ("overrides", "rule"),
     [
+        (["confirm.baselines=[{name='nai', pooling='max'}]"], "confirm.baselines[0].pooling: acts only with"),
         (
             ["method.nai.pooling=max"],
             "method.nai.pooling: acts only with models that have maps, such as conv",
@@ -206,7 +233,7 @@ def test_a_setting_that_nothing_reads_or_no_data_have_is_told_once(overrides, ru
 
 
 def test_a_setting_that_some_choice_reads_is_right():
-    read = two("method.nai.eps=0.1", "method.nai.normalization={choices=['none', 'neuron_std']}")
-    assert read.parameters("nai")["method.normalization"] == Choice(choices=("none", "neuron_std"))
+    space = two("method.nai.eps=0.1", "method.nai.normalization={choices=['none', 'neuron_std']}")
+    assert space.parameters("nai")["method.normalization"] == Choice(choices=("none", "neuron_std"))
     assert two("benchmark.dataset=mnist", "benchmark.root=data").benchmark.options["root"] == "data"
     assert two("model={name='conv', widths=[4]}", "method.nai.pooling=max")
