@@ -10,7 +10,7 @@ from tiny_sweeps import OWN, lasting, tiny
 from nai import trial
 from nai.orders import sampled
 from sweep import bundle, record
-from sweep.agenda import Job, Run
+from sweep.jobs import Job, Run, Work, arm
 
 RUNS = tuple(Run(order, (seed, seed)) for seed in (0, 1) for order in sampled(5, 4, 0))
 
@@ -32,13 +32,17 @@ def own(tmp_path, monkeypatch):
 
 
 def trained(digits, chosen, runs=RUNS, **given):
-    return list(bundle.train(Job(chosen, tuple(runs)), digits, device="cpu", **given))
+    """The rows of a job of these settings, or of several of one family."""
+    named = bundle.identity(digits.digest)
+    some = chosen if isinstance(chosen, list) else [chosen]
+    job = Job(tuple(Work(arm(one, named), tuple(runs)) for one in some))
+    return list(bundle.train(job, digits, device="cpu", **given))
 
 
 def test_rows_are_named_as_the_agenda_names_them(digits):
     named = bundle.identity(digits.digest)
     made = trained(digits, settings())
-    assert {row["fingerprint"] for row in made} == {named.fingerprint(settings(), run) for run in RUNS}
+    assert len({row["fingerprint"] for row in made}) == len(made) == len(RUNS)
     assert {row["suggestion"] for row in made} == {named.suggestion(settings())}
     assert {(tuple(row["order"]), (row["seed_init"], row["seed_data"])) for row in made} == set(RUNS)
 
@@ -48,14 +52,34 @@ def test_settings_written_otherwise_have_the_same_names(digits):
     whole = settings(method={"strength": 1.0, "normalization": "neuron_std"}, model={"activation": "relu"})
     short = settings(method={"strength": 1})
     assert named.suggestion(whole) == named.suggestion(short)
-    assert named.fingerprint(whole, RUNS[0]) == named.fingerprint(short, RUNS[0])
-    assert named.fingerprint(short, RUNS[0]) != named.fingerprint(short, RUNS[1])
+    assert (
+        trained(digits, whole, RUNS[:1])[0]["fingerprint"]
+        == trained(digits, short, RUNS[:1])[0]["fingerprint"]
+    )
 
 
 def test_another_content_of_the_data_has_other_names(digits):
     one, other = bundle.identity(digits.digest), bundle.identity("0" * 64)
     assert one.suggestion(settings()) != other.suggestion(settings())
-    assert one.fingerprint(settings(), RUNS[0]) != other.fingerprint(settings(), RUNS[0])
+    assert one.family(settings()) != other.family(settings())
+
+
+def test_settings_that_differ_in_strength_alone_are_one_family_and_train_as_they_would_alone(digits):
+    named = bundle.identity(digits.digest)
+    some = [settings(method={"strength": strength}) for strength in (0.0, 0.1, 10.0)]
+    other = settings(method={"normalization": "layer_mean"})
+    assert len({named.family(one) for one in some}) == 1 != len({named.suggestion(one) for one in some})
+    assert named.family(other) != named.family(some[0])
+    alone = [row for one in some for row in trained(digits, one)]
+    assert lasting(trained(digits, some)) == lasting(alone)
+
+
+def test_lessons_that_were_kept_lead_to_the_same_rows(digits, tmp_path):
+    named, kept = bundle.identity(digits.digest), bundle.shelf(str(tmp_path), 10**8)
+    one = arm(settings(), named)
+    first = list(bundle.train(Job((Work(one, RUNS[:2], RUNS[2:]),)), digits, device="cpu", states=kept))
+    second = list(bundle.train(Job((Work(one, RUNS[2:]),)), digits, device="cpu", states=kept))
+    assert lasting([*first, *second]) == lasting(trained(digits, settings()))
 
 
 def test_rows_are_the_accuracies_of_each_run_alone(digits):

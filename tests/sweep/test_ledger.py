@@ -5,7 +5,8 @@ from tiny_sweeps import lasting, tiny
 
 from nai import trial
 from sweep import bundle, record
-from sweep.agenda import Agenda
+from sweep.agenda import Agenda, Past
+from sweep.jobs import Job
 from sweep.ledger import RETRIES, Ledger, bursts, options
 from sweep.space import Resources
 
@@ -23,7 +24,8 @@ def ledger(digits, tmp_path):
 def made(digits, folder):
     store = record.Store(folder)
     store.refresh()
-    ledger = Ledger(store, Agenda(tiny(), bundle.identity(digits.digest), store.records.rows), print, print)
+    agenda = Agenda(tiny(), bundle.identity(digits.digest), Past(store.records.rows), slots=2)
+    ledger = Ledger(store, agenda, print, print)
     tracked, told = [], []
     ledger.track, ledger.told = tracked.extend, told.append
     ledger.tracked, ledger.heard = tracked, told
@@ -31,7 +33,13 @@ def made(digits, folder):
 
 
 def done(job, digits, count=None):
-    return list(bundle.train(job._replace(runs=job.runs[:count]), digits, device="cpu"))
+    """Rows of a job, or of its first runs."""
+    works = tuple(work._replace(runs=work.runs[:count]) for work in job.works)
+    return list(bundle.train(Job(works), digits, device="cpu"))
+
+
+def known(ledger):
+    return ledger.agenda.book.rows
 
 
 def test_rows_are_on_disk_before_they_are_known(ledger, digits):
@@ -40,15 +48,15 @@ def test_rows_are_on_disk_before_they_are_known(ledger, digits):
     ledger.track = lambda fresh: seen.append(len(record.read(ledger.store.folder).rows) >= len(list(fresh)))
     ledger.write(rows)
     assert seen == [True]
-    assert lasting(record.read(ledger.store.folder).rows) == lasting(ledger.agenda.rows.values())
+    assert lasting(record.read(ledger.store.folder).rows) == lasting(known(ledger).values())
     assert ledger.heard[-1].done == len(rows)
 
 
 def test_rows_that_somebody_else_recorded_are_taken_in(ledger, digits):
     record.write(ledger.store.folder, done(ledger.agenda.next(), digits))
-    assert not ledger.agenda.rows
+    assert not known(ledger)
     ledger.refresh()
-    assert len(ledger.agenda.rows) == len(ledger.tracked) == 3
+    assert len(known(ledger)) == len(ledger.tracked) == 3
 
 
 def test_nothing_is_written_for_no_rows(ledger):
@@ -57,32 +65,37 @@ def test_nothing_is_written_for_no_rows(ledger):
 
 
 def test_a_bundle_whose_workers_die_is_tried_again_and_then_left(ledger):
-    job = ledger.agenda.next()
+    first = job = ledger.agenda.next()
     for deaths in range(1, RETRIES + 1):
-        job = ledger.died(job)
-        assert len(job.runs) == 3 and job.deaths == deaths
-    assert ledger.died(job) is None
-    assert not ledger.agenda.rows
+        ledger.died(job)
+        job = ledger.agenda.next()
+        assert job == first._replace(deaths=deaths)
+    ledger.died(job)
+    assert not known(ledger) and ledger.agenda.book.lost == set(first.cells)
 
 
-def test_deaths_of_one_suggestion_do_not_count_against_another_with_the_same_runs(ledger):
+def test_deaths_of_one_job_do_not_count_against_another(ledger):
     one, other = ledger.agenda.next(), ledger.agenda.next()
-    assert one.runs == other.runs and one.settings != other.settings
+    assert not set(one.cells) & set(other.cells)
     for _ in range(RETRIES):
-        one = ledger.died(one)
-    assert ledger.died(one) is None
-    assert ledger.died(other).deaths == 1
+        ledger.died(one)
+        one = ledger.agenda.next()
+    ledger.died(other)
+    assert ledger.agenda.next() == other._replace(deaths=1)
 
 
 def test_what_a_worker_recorded_before_it_died_is_not_run_again_and_gives_new_tries(ledger, digits):
     job = ledger.agenda.next()
     for _ in range(RETRIES):
-        job = ledger.died(job)
+        ledger.died(job)
+        job = ledger.agenda.next()
     ledger.write(done(job, digits, 2))
-    left = ledger.died(job)
-    assert left.runs == job.runs[2:] and left.deaths == 1
+    ledger.died(job)
+    left = ledger.agenda.next()
+    assert left.deaths == 1 and [work.runs for work in left.works] == [work.runs[2:] for work in job.works]
     ledger.write(done(left, digits))
-    assert ledger.died(left) is None
+    ledger.died(left)
+    assert not ledger.agenda.book.lost and set(job.cells) <= known(ledger).keys()
 
 
 def test_bursts_hold_every_row_once_and_come_when_they_are_old_enough(monkeypatch):
@@ -103,7 +116,7 @@ def test_rows_before_an_accident_are_not_lost(ledger, digits):
     with pytest.raises(OSError, match="on fire"):
         for some in bursts(rows(), seconds=0.0):
             ledger.write(some)
-    assert len(ledger.agenda.rows) == 3
+    assert len(known(ledger)) == 3
 
 
 @pytest.mark.parametrize(("stack", "width"), [("auto", None), (4, 4)])

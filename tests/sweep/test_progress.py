@@ -7,9 +7,8 @@ import re
 import pytest
 from rich.console import Console
 
-from sweep.agenda import Standing
-from sweep.analysis import Ranked
 from sweep.progress import Display, Pace, Span, duration, elapsed, lively
+from sweep.standing import Leader, Standing
 
 
 class Clock:
@@ -35,7 +34,7 @@ def standing(done, *, failed=0, best=None, phase="search"):
 
 
 def best(mean, worst):
-    return Ranked("0" * 12, "nai strength=1", {}, 10, 1, 0, 0, value=mean, mean=mean, worst=worst)
+    return Leader("0" * 12, "nai strength=1", mean, worst)
 
 
 @pytest.mark.parametrize(
