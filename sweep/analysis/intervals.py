@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 Floats = NDArray[np.float64]
 
@@ -27,7 +26,7 @@ def crossed_half_width(values: Floats, population: int, level: float = 0.95) -> 
     if variance <= 0:
         return 0.0
     freedom = variance**2 / (parts**2 / _freedoms(orders, seeds)).sum()
-    return float(stdtrit(max(1.0, freedom), 0.5 + level / 2) * variance**0.5)
+    return float(_quantile(max(1.0, freedom), level) * variance**0.5)
 
 
 def order_share(values: Floats) -> float | None:
@@ -120,7 +119,7 @@ def _expected_half_width(values: Floats, counts: NDArray[Any], population: int, 
     variance = np.maximum(parts.sum(0), parts[1])
     scale = (parts**2 / freedoms).sum(0)
     freedom = np.divide(variance**2, scale, out=np.ones_like(variance), where=scale > 0)
-    return np.asarray(stdtrit(np.maximum(1.0, freedom), 0.5 + level / 2) * variance**0.5)
+    return np.asarray(_quantile(np.maximum(1.0, freedom), level) * variance**0.5)
 
 
 def _variance_parts(values: Floats, unseen: float) -> Floats:
@@ -145,3 +144,10 @@ def _mean_squares(values: Floats) -> Floats:
 def _freedoms(orders: int, seeds: int) -> Floats:
     """Degrees of freedom [3] of the mean squares."""
     return np.array([orders - 1, seeds - 1, (orders - 1) * (seeds - 1)], dtype=np.float64)
+
+
+def _quantile(freedom: Any, level: float) -> Any:
+    """Student's t that `level` of its draws stay below in size."""
+    from scipy.special import stdtrit  # where it is used: its import takes longer than a command may
+
+    return stdtrit(freedom, 0.5 + level / 2)

@@ -3,10 +3,10 @@
 import html
 import textwrap
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 Chart = dict[str, Any]
 
@@ -60,12 +60,14 @@ class Steps(NamedTuple):
 
 def library() -> str:
     """The source of plotly.js, to be put in the page once."""
+    from plotly.offline import get_plotlyjs
+
     return str(get_plotlyjs())
 
 
 def spread(groups: Sequence[Spread]) -> Chart:
     """Boxes with all their points, one row for each method, first on top."""
-    figure = go.Figure()
+    figure = _figure()
     for number, group in enumerate(groups):
         colour = OKABE_ITO[number % len(OKABE_ITO)]
         boxed = len(group.values) >= BOX_FROM
@@ -90,7 +92,7 @@ def spread(groups: Sequence[Spread]) -> Chart:
 
 def curve(lines: Sequence[Line], name: str, *, joined: bool) -> Chart:
     """Mean (filled, solid) and worst order (open, dashed) against a searched setting; both optima ringed."""
-    figure = go.Figure()
+    figure = _figure()
     for number, line in enumerate(lines):
         _add_line(figure, line, number, joined=joined)
     _add_optima(figure, lines)
@@ -110,7 +112,7 @@ def curve(lines: Sequence[Line], name: str, *, joined: bool) -> Chart:
 
 def course(groups: Sequence[Dots]) -> Chart:
     """Accuracy of suggestions against their number; those that were dropped early are hollow."""
-    figure = go.Figure()
+    figure = _figure()
     colours = list(dict.fromkeys(group.label.partition(":")[0] for group in groups))
     for group in groups:
         number = colours.index(group.label.partition(":")[0])
@@ -121,7 +123,7 @@ def course(groups: Sequence[Dots]) -> Chart:
 
 def pareto(groups: Sequence[Dots], front: Dots, names: Sequence[str]) -> Chart:
     """Two goals against each other, with a line through those that nothing beats."""
-    figure = go.Figure()
+    figure = _figure()
     for number, group in enumerate(groups):
         _add_dots(figure, group, OKABE_ITO[number % len(OKABE_ITO)], SYMBOLS[number % len(SYMBOLS)])
     figure.add_scatter(
@@ -139,7 +141,7 @@ def pareto(groups: Sequence[Dots], front: Dots, names: Sequence[str]) -> Chart:
 
 def hunt(steps: Steps) -> Chart:
     """The best found after each order tried, and a line at what random orders would find."""
-    figure = go.Figure()
+    figure = _figure()
     tries = list(range(1, len(steps.values) + 1))
     figure.add_scatter(
         x=tries,
@@ -162,7 +164,14 @@ def hunt(steps: Steps) -> Chart:
     return _plain(figure)
 
 
-def _add_dots(figure: go.Figure, group: Dots, colour: str, symbol: str) -> None:
+def _figure() -> "go.Figure":
+    """An empty chart; plotly comes with the first one, for its import takes longer than a command may."""
+    import plotly.graph_objects as go
+
+    return go.Figure()
+
+
+def _add_dots(figure: "go.Figure", group: Dots, colour: str, symbol: str) -> None:
     figure.add_scatter(
         x=list(group.x),
         y=list(group.y),
@@ -174,7 +183,7 @@ def _add_dots(figure: go.Figure, group: Dots, colour: str, symbol: str) -> None:
     )
 
 
-def _style(figure: go.Figure, x: str, y: str, *, lines: int) -> None:
+def _style(figure: "go.Figure", x: str, y: str, *, lines: int) -> None:
     """Axes and legend of a plain chart."""
     legend = {"orientation": "h", "y": -0.22, "yanchor": "top"}
     figure.update_layout(_layout(380 + 22 * lines), legend=legend)
@@ -187,21 +196,20 @@ def matrix(
 ) -> Chart:
     """An accuracy matrix with its numbers, colours from `low` to 100 %; first line on top."""
     small = len(columns) > 6
-    figure = go.Figure(
-        go.Heatmap(
-            z=[list(line) for line in percent],
-            x=[_wrapped(name, 12) for name in columns],
-            y=[_wrapped(name, 18) for name in lines],
-            colorscale="Cividis",
-            zmin=low,
-            zmax=100,
-            texttemplate="%{z:.0f}" if small else "%{z:.1f}",
-            textfont={"size": 10 if small else 12},
-            hovertemplate="%{y}, %{x}: %{z:.2f} %<extra></extra>",
-            colorbar={"title": "%", "thickness": 10, "outlinewidth": 0},
-            xgap=1,
-            ygap=1,
-        )
+    figure = _figure()
+    figure.add_heatmap(
+        z=[list(line) for line in percent],
+        x=[_wrapped(name, 12) for name in columns],
+        y=[_wrapped(name, 18) for name in lines],
+        colorscale="Cividis",
+        zmin=low,
+        zmax=100,
+        texttemplate="%{z:.0f}" if small else "%{z:.1f}",
+        textfont={"size": 10 if small else 12},
+        hovertemplate="%{y}, %{x}: %{z:.2f} %<extra></extra>",
+        colorbar={"title": "%", "thickness": 10, "outlinewidth": 0},
+        xgap=1,
+        ygap=1,
     )
     figure.update_layout(_layout(150 + 38 * len(lines)))
     figure.update_xaxes(title="task, in the order trained", side="bottom", automargin=True)
@@ -209,7 +217,7 @@ def matrix(
     return _plain(figure)
 
 
-def _add_line(figure: go.Figure, line: Line, number: int, *, joined: bool) -> None:
+def _add_line(figure: "go.Figure", line: Line, number: int, *, joined: bool) -> None:
     colour, symbol = OKABE_ITO[number % len(OKABE_ITO)], SYMBOLS[number // len(OKABE_ITO) % len(SYMBOLS)]
     if not line.whole:
         colour, symbol = GREY, "x"
@@ -230,7 +238,7 @@ def _add_line(figure: go.Figure, line: Line, number: int, *, joined: bool) -> No
         )
 
 
-def _add_optima(figure: go.Figure, lines: Sequence[Line]) -> None:
+def _add_optima(figure: "go.Figure", lines: Sequence[Line]) -> None:
     """Rings round the suggestion with the best mean and round the one with the best worst order."""
     whole = [line for line in lines if line.whole]
     means = [(mean, at) for line in whole for mean, at in zip(line.means, line.at, strict=True)]
@@ -267,6 +275,6 @@ def _wrapped(text: str, width: int = 20) -> str:
     return "<br>".join(html.escape(line) for line in textwrap.wrap(text, width)) or " "
 
 
-def _plain(figure: go.Figure) -> Chart:
+def _plain(figure: "go.Figure") -> Chart:
     chart: Chart = figure.to_plotly_json()
     return chart
