@@ -61,7 +61,7 @@ class Hunt:
     tasks: 2 or more. budget: task trainings, shared prefixes counted once; None takes `usual_budget`.
     direction: worst or best. strategy: a name of STRATEGIES. metric: a name of nai.metrics.METRICS.
     similarity: [tasks, tasks], how well an earlier task (row) goes with a later one (column), see `survival`.
-    batch: orders asked at once; more keep more workers busy, and find a little less. The first batch has an
+    batch: orders asked at once; more keep more workers busy and know less. The first batch has an
     order for each task or more, since nothing is known yet. known: matrices of whole orders on record; they
     cost nothing, inform the hunt and are never asked, but their prefixes count as untrained. node: what of a
     prefix decides the lesson (a method's `node`). Errors: ValueError for a value outside its rule.
@@ -77,7 +77,7 @@ class Hunt:
         strategy: str = "surrogate",
         metric: str = "average_accuracy",
         similarity: npt.ArrayLike | None = None,
-        batch: int = 1,
+        batch: int = 3,
         known: Mapping[Order, npt.ArrayLike] | None = None,
         node: Node = tuple,
     ) -> None:

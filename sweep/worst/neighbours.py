@@ -6,17 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 from nai.orders import Order, all_orders, sampled
 
+MOST_LISTED = 7  # tasks whose orders are all guessed at, 5,040 at most
 WIDE, FRESH, ROUNDS = 10, 500, 3  # orders climbed from, orders drawn beside them, steps of the climb
 
 
 @functools.cache
-def _all(tasks: int) -> list[Order]:
-    return list(all_orders(tasks))
-
-
-def everything(tasks: int) -> list[Order]:
-    """Every order, lexicographic."""
-    return _all(tasks)
+def everything(tasks: int) -> tuple[Order, ...]:
+    """Every order, lexicographic; listed once."""
+    return all_orders(tasks)
 
 
 def neighbours(order: Order) -> Iterator[Order]:
@@ -34,7 +31,7 @@ def climbed(best: Sequence[Order], preferred: Callable[[list[Order]], list[Order
     fresh = sampled(len(best[0]), FRESH, seed)
     pool = preferred(_around(best[:WIDE], fresh))
     for _ in range(ROUNDS - 1):
-        pool = preferred(_around(pool[:WIDE], pool[:WIDE]))
+        pool = preferred(_around(pool, pool)) if pool else []
     return pool
 
 

@@ -1,8 +1,9 @@
 """The surrogate: a ridge from what an order is made of to its score, with the doubt that it leaves.
 
-An order is made of which task comes before which, of its prefixes and of its suffixes: one feature for each
-pair, prefix and suffix, those of a kind weighing as much as each other kind. With a similarity of tasks its
-sum over neighbours is a feature more. There are more features than orders, so it is solved in its dual form.
+An order is made of which task stands where, which comes before which, its prefixes and its suffixes: one
+feature for each place, pair, prefix and suffix, those of a kind weighing as much as each other kind. With a
+similarity of tasks its sum over neighbours is a feature more. There are more features than orders, so it is
+solved in its dual form.
 Source: Rasmussen and Williams 2006, "Gaussian processes for machine learning", sections 2.1 and 2.2.
 """
 
@@ -22,7 +23,8 @@ NOISE = 0.03  # of the variance between orders: seeds' noise that no order expla
 def kinship(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> Array:
     """How much two orders are made of the same, 0..1: [m, tasks] and [k, tasks] give [m, k]."""
     prefixes, suffixes = _begun_alike(a, b), _begun_alike(a[:, ::-1], b[:, ::-1])
-    return np.asarray((_same_pairs(a, b) + prefixes + suffixes) / 3)
+    places = (a[:, None] == b[None]).mean(axis=2)
+    return np.asarray((places + _same_pairs(a, b) + prefixes + suffixes) / 4)
 
 
 def _same_pairs(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> Array:
@@ -81,9 +83,9 @@ def fit(
 def _kin(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64], similarity: npt.ArrayLike | None) -> Array:
     if similarity is None:
         return kinship(a, b)
-    return np.asarray(kinship(a, b) + np.outer(neighbourly(a, similarity), neighbourly(b, similarity)) / 3)
+    return np.asarray(kinship(a, b) + np.outer(neighbourly(a, similarity), neighbourly(b, similarity)) / 4)
 
 
 def _own(orders: npt.NDArray[np.int64], similarity: npt.ArrayLike | None) -> Array:
     """Kinship of each order with itself, [orders]."""
-    return np.ones(len(orders)) if similarity is None else 1 + neighbourly(orders, similarity) ** 2 / 3
+    return np.ones(len(orders)) if similarity is None else 1 + neighbourly(orders, similarity) ** 2 / 4

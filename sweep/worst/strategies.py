@@ -6,13 +6,13 @@ is full. A strategy draws by address and keeps nothing, so that a hunt can be re
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from nai.orders import MOST_TASKS_LISTED, Order, latin, sampled
+from nai.orders import Order, latin, sampled
 from sweep.worst import ridge
-from sweep.worst.neighbours import climbed, everything
+from sweep.worst.neighbours import MOST_LISTED, WIDE, climbed, everything
 from sweep.worst.similarity import extremes
 from sweep.worst.trail import Trail
 
@@ -54,14 +54,12 @@ def _least(trail: Trail) -> Order | None:
     scores = trail.scores
     model = ridge.fit(scores, [o for o in trail.pending if len(o) == trail.tasks], trail.similarity)
 
-    def preferred(orders: list[Order]) -> list[Order]:
-        admitted = [order for order in orders if trail.admits(order)]
-        if not admitted:
-            return []
-        promise = model(admitted, DOUBT)
-        return [o for *_, o in sorted(zip(promise, map(trail.price, admitted), admitted, strict=True))]
+    def preferred(orders: Sequence[Order]) -> list[Order]:
+        ranked = sorted(zip(model(orders, DOUBT), orders, strict=True))
+        admitted = itertools.islice((pair for pair in ranked if trail.admits(pair[1])), WIDE)
+        return [order for *_, order in sorted((promise, trail.price(o), o) for promise, o in admitted)]
 
-    if trail.tasks < MOST_TASKS_LISTED - 1:
+    if trail.tasks <= MOST_LISTED:
         found = preferred(everything(trail.tasks))
     else:
         best = sorted(scores, key=scores.__getitem__)
