@@ -22,8 +22,9 @@ OF_A_PAIR = ("tpe", "nsga2", "random", "grid", "qmc", "gp")
 def findings(space: Space, methods: list[tuple[Path, Any]], known: list[Finding]) -> list[Finding]:
     """All that is wrong between the tables of a space of right form, but for keys known to be wrong."""
     paths = {table["name"]: path for path, table in methods}
-    wrong = [*hanging.findings(space, paths), *_unread(space, paths), *_named(space)]
-    if not any(finding.path[0] in hanging.HOLD for finding in wrong):  # else nobody can say what is searched
+    hung = hanging.findings(space, paths)
+    wrong = [*hung, *_unread(space, paths), *_named(space)]
+    if not hung:  # else nobody can say what is searched
         wrong += [*_priors(space), *_defaults(space, paths), *_sampler(space), *_continual(space, paths)]
     if not any(finding.path[0] in ("benchmark", "orders", "confirm") for finding in known):
         tasks = space.tasks()
