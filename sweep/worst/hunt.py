@@ -61,10 +61,10 @@ class Hunt:
     tasks: 2 or more. budget: task trainings, shared prefixes counted once; None takes `usual_budget`.
     direction: worst or best. strategy: a name of STRATEGIES. metric: a name of nai.metrics.METRICS.
     similarity: [tasks, tasks], how well an earlier task (row) goes with a later one (column), see `survival`.
-    batch: orders asked at once; more keep more workers busy and know less. The first batch has an
-    order for each task or more, since nothing is known yet. known: matrices of whole orders on record; they
-    cost nothing, inform the hunt and are never asked, but their prefixes count as untrained. node: what of a
-    prefix decides the lesson (a method's `node`). Errors: ValueError for a value outside its rule.
+    batch: orders asked at once; more keep more workers busy and know less. Where nothing is known at all, as
+    many as tasks or more. known: matrices of whole orders on record; they cost nothing, inform the hunt and
+    are never asked, but their prefixes count as untrained. node: what of a prefix decides the lesson (a
+    method's `node`). Errors: ValueError for a value outside its rule.
     """
 
     def __init__(
@@ -124,7 +124,8 @@ class Hunt:
         return self._trail.pending
 
     def _book(self) -> None:
-        room = self.batch if self._trail.asked else max(self.batch, self.tasks)
+        blind = not self._trail.asked and not self._trail.known
+        room = max(self.batch, self.tasks) if blind else self.batch
         admitted = (order for order in self._strategy(self._trail) if self._trail.admits(order))
         for order in itertools.islice(admitted, room):  # a strategy sees what of its batch is booked
             self._trail.book(order)

@@ -184,9 +184,19 @@ def test_known_orders_inform_for_nothing_and_are_not_asked():
     answer = made_up(5, 1)
     known = {order: answer(order) for order in latin(5, 10, 7)}
     hunt = Hunt(5, known=known)
-    assert len(hunt.found) == 10 and hunt.cost == 0
+    assert len(hunt.found) == 10 and hunt.cost == 0 and len(hunt.ask()) == 3
     asked = {order for orders in hunted(hunt, answer) for order in orders}
     assert not asked & known.keys()
+
+
+def test_a_hunt_that_knows_all_orders_asks_for_none():
+    hunt = Hunt(3, known={order: made_up(3, 0)(order) for order in all_orders(3)})
+    assert hunt.ask() == () and hunt.finished and len(hunt.found) == 6
+
+
+def test_a_batch_is_as_wide_as_asked_once_something_is_known():
+    hunt = Hunt(5, batch=2)
+    assert [len(orders) for orders in hunted(hunt, made_up(5, 0))][:3] == [5, 2, 2]
 
 
 def test_prefixes_of_one_node_are_paid_once_and_bring_nothing_new():
