@@ -6,53 +6,15 @@ collapses, and a fault costs at most the bundle in flight.
 
 import contextlib
 import gc
-import io
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from numbers import Integral
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import NamedTuple
 
 from sweep import parts
+from sweep.record_bytes import CIRCUMSTANCE, SCHEMA, Row, checked, decode, encode
 
-Row = dict[str, Any]
 Bundles = Mapping[str, Sequence[Row]]  # part name -> its rows
-
-VERSION = "1"
-CIRCUMSTANCE = frozenset({"seconds", "device", "width", "versions", "finished"})
-"""Fields that tell how a row came about; rows that differ in these alone are one result."""
-
-
-def _series(of: pa.DataType) -> pa.DataType:
-    return pa.list_(pa.field("element", of, nullable=False))
-
-
-_NAMES = ("fingerprint", "suggestion", "settings", "benchmark", "scenario", "model", "method")
-_REQUIRED = {
-    **dict.fromkeys(_NAMES, pa.string()),
-    "order": _series(pa.int16()),
-    **dict.fromkeys(("seed_init", "seed_data"), pa.int64()),
-    "seconds": pa.float64(),
-    "device": pa.string(),
-    "width": pa.int32(),
-    "versions": pa.string(),
-    "finished": pa.float64(),
-}
-_OPTIONAL = {
-    **dict.fromkeys(("valid", "test"), _series(_series(pa.float32()))),
-    "effective_strength": _series(pa.float32()),
-    "error": pa.string(),
-}
-SCHEMA = pa.schema(
-    [pa.field(name, kind, nullable=False) for name, kind in _REQUIRED.items()]
-    + [pa.field(name, kind) for name, kind in _OPTIONAL.items()],
-    metadata={"nai.schema": VERSION},
-)
-"""One row per suggestion, order and seeds; matrices are [tasks + 1, tasks], accuracy 0..1."""
 
 
 class Problem(NamedTuple):
@@ -89,7 +51,7 @@ def write(folder: Path, rows: Iterable[Row]) -> Path:
 
 def encoded(rows: Iterable[Row]) -> bytes:
     """The bytes of the part that holds these rows; ValueError for rows that do not fit the schema."""
-    return _encode(_ordered(_checked(rows)))
+    return encode(_ordered(checked(rows)))
 
 
 def to_parquet(rows: Iterable[Row], path: Path) -> None:
@@ -97,7 +59,7 @@ def to_parquet(rows: Iterable[Row], path: Path) -> None:
 
     Errors: as `write`.
     """
-    parts.replace(Path(path), _encode(_checked(rows)))
+    parts.replace(Path(path), encode(checked(rows)))
 
 
 def read(folder: Path) -> Records:
@@ -123,7 +85,7 @@ def compact(folder: Path) -> Path | None:
         return None
     rows = _ordered(_distinct(found.values()))
     merged = write(folder, rows)
-    back = _decode(parts.load(merged))
+    back = decode(parts.load(merged))
     if len(back) != len(rows) or not all(map(_same, rows, back)):
         raise OSError(
             f"{merged} does not give back the rows of the {len(found)} parts it merges; all are kept"
@@ -146,10 +108,27 @@ class Store:
         Errors: OSError if the folder cannot be listed.
         """
         before = {row["fingerprint"]: row for row in self.records.rows}
-        self._parts, problems = _scan(self.folder, self._parts)
+        seen = self._parts
+        self._parts, problems = _scan(self.folder, seen)
+        fresh = [row for name in self._parts.keys() - seen.keys() for row in self._parts[name]]
+        if seen.keys() <= self._parts.keys() and _are_distinct(fresh, before):
+            news = sorted(fresh, key=_by_fingerprint)
+            rows = tuple(sorted((*self.records.rows, *news), key=_by_fingerprint))
+            self.records = Records(rows, problems, self.records.conflicts)
+            return tuple(news)
         rows, conflicts = _collapse(self._parts.values())
         self.records = Records(rows, problems, conflicts)
         return tuple(row for row in rows if _is_news(row, before.get(row["fingerprint"])))
+
+
+def _by_fingerprint(row: Row) -> str:
+    return str(row["fingerprint"])
+
+
+def _are_distinct(fresh: Sequence[Row], before: Mapping[str, Row]) -> bool:
+    """Whether these rows are of runs that nothing else is on record of."""
+    names = {row["fingerprint"] for row in fresh}
+    return len(names) == len(fresh) and before.keys().isdisjoint(names)
 
 
 def _is_news(row: Row, before: Row | None) -> bool:
@@ -172,7 +151,7 @@ def _scan_once(folder: Path, seen: Bundles) -> tuple[Bundles, tuple[Problem, ...
     with _collector_at_rest():
         for name in parts.listed(folder):
             try:
-                found[name] = seen[name] if name in seen else _decode(parts.load(folder / name))
+                found[name] = seen[name] if name in seen else decode(parts.load(folder / name))
             except parts.UnsoundError as reason:
                 problems.append(Problem(folder / name, str(reason)))
     return found, tuple(problems)
@@ -241,94 +220,3 @@ def _conflicts(ranked: Sequence[Row]) -> list[Conflict]:
 def _result(row: Row) -> str:
     # As text, so that a NaN of one row equals the NaN of the other.
     return repr([row[name] for name in SCHEMA.names if name not in CIRCUMSTANCE])
-
-
-def _checked(rows: Iterable[Row]) -> list[Row]:
-    rows = list(rows)
-    if not rows:
-        raise ValueError("no rows to record: a part holds one row or more")
-    for row in rows:
-        if odd := sorted(row.keys() ^ set(SCHEMA.names)):
-            raise ValueError(
-                f"row {row.get('fingerprint')} lacks or adds {odd}; its fields are {SCHEMA.names}"
-            )
-        if empty := [name for name in _REQUIRED if row[name] is None]:
-            raise ValueError(f"row {row['fingerprint']} has no {empty}; only {list(_OPTIONAL)} may be empty")
-        whole = (row["seed_init"], row["seed_data"], row["width"], *row["order"])
-        if odd := [number for number in whole if not isinstance(number, Integral)]:  # Arrow would cut them.
-            raise ValueError(
-                f"row {row['fingerprint']} has {odd}; its order, seeds and width are whole numbers"
-            )
-    return rows
-
-
-def _encode(rows: Sequence[Row]) -> bytes:
-    table = pa.Table.from_arrays([_column(field, rows) for field in SCHEMA], schema=SCHEMA)
-    buffer = io.BytesIO()
-    # Plain Parquet: an Arrow schema inside would have the reader build types that a stranger may have named,
-    # and statistics would put text of the rows into the footer, where `_decode` looks for such a schema.
-    form: dict[str, Any] = {"compression": "zstd", "store_schema": False, "write_statistics": False}
-    with pq.ParquetWriter(buffer, SCHEMA, write_page_checksum=True, **form) as writer:
-        writer.write_table(table)
-        writer.add_key_value_metadata({"nai.schema": VERSION})
-    return buffer.getvalue()
-
-
-def _column(field: pa.Field, rows: Sequence[Row]) -> pa.Array:
-    try:
-        return pa.array([row[field.name] for row in rows], field.type)
-    except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
-        raise ValueError(f"{field.name} of the rows does not fit {field.type}: {error}") from error
-
-
-def _decode(data: bytes) -> Sequence[Row]:
-    footer = data[-8 - int.from_bytes(data[-8:-4], "little") :]
-    if b"ARROW:schema" in footer:
-        raise parts.UnsoundError("not a record of a sweep: it brings an Arrow schema, which is never trusted")
-    try:
-        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
-        _check_schema(file)
-        return _rows(file.read(use_threads=False))
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise parts.UnsoundError(f"not a record of a sweep: {error}") from error
-
-
-def _check_schema(file: pq.ParquetFile) -> None:
-    version = (file.metadata.metadata or {}).get(b"nai.schema", b"none").decode(errors="replace")
-    if version != VERSION:
-        raise parts.UnsoundError(
-            f"its schema is version {version}, not {VERSION}; use the release that wrote it"
-        )
-    if not file.schema_arrow.equals(SCHEMA):
-        raise parts.UnsoundError(f"its columns are not those of schema version {VERSION}; move it away")
-
-
-def _rows(table: pa.Table) -> list[Row]:
-    columns = [_values(column.combine_chunks()) for column in table.columns]
-    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
-
-
-def _values(array: pa.Array) -> list[Any]:
-    """Arrow values as Python ones; Arrow's own way takes many times longer."""
-    if pa.types.is_string(array.type):
-        return list(array.to_pylist())
-    if not pa.types.is_list(array.type):
-        return list(array.to_numpy().tolist())
-    if (block := _block(array)) is not None:
-        return list(block.tolist())
-    inner, ends = _values(array.values), array.offsets.to_numpy().tolist()
-    there = array.is_valid().to_numpy(zero_copy_only=False).tolist()
-    return [
-        inner[a:b] if is_there else None for a, b, is_there in zip(ends[:-1], ends[1:], there, strict=True)
-    ]
-
-
-def _block(array: pa.Array) -> Any:
-    """Lists of one shape as one numpy array, which makes Python lists much faster; None for others."""
-    if not pa.types.is_list(array.type):
-        return array.to_numpy()
-    lengths, inner = np.diff(array.offsets.to_numpy()), array.values
-    if array.null_count or not lengths.size or (lengths != lengths[0]).any() or lengths.sum() != len(inner):
-        return None
-    block = _block(inner)
-    return None if block is None else block.reshape(len(array), int(lengths[0]), *block.shape[1:])

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sweep import parts, record
+from sweep import parts, record, record_bytes
 
 ROOT = Path(__file__).parents[2]
 
@@ -256,7 +256,7 @@ def test_parquet_of_another_origin_is_not_a_record(tmp_path):
 def test_later_schema_is_not_guessed_at(tmp_path, monkeypatch):
     record.write(tmp_path, [row("a")])
     with monkeypatch.context() as later:
-        later.setattr(record, "VERSION", "2")
+        later.setattr(record_bytes, "VERSION", "2")
         path = record.write(tmp_path, [row("b")])
     assert_told_not_read(tmp_path, path, "its schema is version 2, not 1; use the release that wrote it")
 
@@ -265,7 +265,7 @@ def test_columns_other_than_the_schema_are_refused(tmp_path, monkeypatch):
     record.write(tmp_path, [row("a")])
     with monkeypatch.context() as other:
         wide = record.SCHEMA.set(record.SCHEMA.get_field_index("width"), pa.field("width", pa.int64()))
-        other.setattr(record, "SCHEMA", wide)
+        other.setattr(record_bytes, "SCHEMA", wide)
         path = record.write(tmp_path, [row("b")])
     assert_told_not_read(tmp_path, path, "columns are not those of schema version 1")
 
@@ -600,3 +600,33 @@ def test_ten_thousand_rows_are_read_within_seconds(tmp_path):
     start = time.perf_counter()
     assert len(record.read(tmp_path).rows) == 10_000
     assert time.perf_counter() - start < 5  # about 0.4 on two idle cores
+
+
+def test_store_that_grows_part_by_part_is_as_one_that_reads_all_at_once(tmp_path):
+    store = record.Store(tmp_path)
+    shorter = {"order": [1], "valid": [[0.5, 0.5], [0.5, 1.0]], "effective_strength": None}
+    bursts = (
+        [row("c"), row("a", **shorter)],
+        [row("b"), failed("d")],
+        [row("b", finished=9.0)],  # the same run once more, later
+        [row("d"), row("e", valid=None, order=[])],
+        [row("f"), row("f", finished=7.0)],
+    )
+    for rows in bursts:
+        record.write(tmp_path, rows)
+        news = store.refresh()
+        assert list(news) == sorted(news, key=lambda one: one["fingerprint"])
+        assert store.records == record.read(tmp_path)
+    assert [one["fingerprint"] for one in store.records.rows] == list("abcdef")
+    assert store.records.rows[0] == row("a", **shorter)
+
+
+def test_merged_parts_bring_no_news(tmp_path):
+    store = record.Store(tmp_path)
+    for name in "ab":
+        record.write(tmp_path, [row(name)])
+    assert len(store.refresh()) == 2
+    record.compact(tmp_path)
+    assert store.refresh() == ()
+    record.write(tmp_path, [row("c")])
+    assert store.refresh() == (row("c"),)

@@ -77,7 +77,7 @@ def test_more_suggestions_go_on_from_those_on_record(whole, tmp_path):
 def test_records_that_are_lost_come_back(whole, copy, lost):
     # parts by the time of their writing: twice two suggestions, then the best and the baseline
     written = sorted(
-        parts(copy), key=lambda part: min(r["finished"] for r in record._decode(part.read_bytes()))
+        parts(copy), key=lambda part: min(r["finished"] for r in record.decode(part.read_bytes()))
     )
     for n in lost:
         written[n].unlink()
