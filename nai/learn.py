@@ -5,16 +5,16 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from nai import footprint
+from nai.feed import Address, Feed, pad
 from nai.methods.base import Context, Memory, Method, cross_entropy_slope, overrides
 from nai.models import Network, Params
-from nai.optimise import Adam, fresh
+from nai.optimise import Adam, Springs, fresh
 from nai.seeds import Chance, Seeds, generator
 from nai.stack import ALIGNED, Rule, chosen, each, flat, stackable, stacked, views
-from nai.tasks import Batch, Rows, Samples, gather
+from nai.tasks import Batch, Rows, Samples
 from nai.training import Training
 
 
@@ -111,13 +111,6 @@ class Pupil(NamedTuple):
         return len(self.lesson.done)
 
 
-def pad(indices: Tensor, size: int, batch: int | None = None) -> Rows:
-    """Indices filled up to a size; weights sum to 1 over all rows, or over each batch that has any."""
-    live = (torch.arange(size, device=indices.device) < len(indices)).float().view(-1, batch or size)
-    weights = live / live.sum(1, keepdim=True).clamp(min=1)
-    return Rows(F.pad(indices, (0, size - len(indices))), weights.view(-1))
-
-
 def padded(parts: Sequence[Tensor], multiple: int = 32) -> int:
     """Rows of the largest part, up to a multiple of 32, so that every lesson starts on a whole vector."""
     return -(-max(map(len, parts)) // multiple) * multiple
@@ -134,28 +127,33 @@ class _Class:
         self.rule = Rule.of([p.method for p in pupils], world.device)
         self.method = method = self.rule.method
         first = pupils[0].lesson
-        shapes = {k: v.shape for k, v in first.params.items()}
-        buffer, twin = (flat(shapes, len(pupils), world.device) for _ in range(2))
-        self.params, self.slots = (views(b if many else b[0], shapes) for b in (buffer, twin))
+        self.shapes = shapes = {k: v.shape for k, v in first.params.items()}
+        buffer, self.twin = (flat(shapes, len(pupils), world.device) for _ in range(2))
+        self.params, self.slots = (views(b if many else b[0], shapes) for b in (buffer, self.twin))
         self._put(self._together([p.lesson.params for p in pupils]))
         # autograd's leaves share the buffer's storage, so that they see every step
         self.leaves = {k: v.detach().requires_grad_() for k, v in self.params.items()}
         self.memory = self._together([p.lesson.memory for p in pupils])
         self.heads = torch.stack([world.in_use((*p.lesson.done, p.task)) for p in pupils])
         self.pools = [method.pool(p.lesson.done, p.task) for p in pupils]
-        self.data = [torch.cat([world.train[t] for t in pool]) for pool in self.pools]
-        self.counts = [-(-len(d) // training.batch) for d in self.data]
-        self.addresses = [(p.seeds.data, p.depth, len(d)) for p, d in zip(pupils, self.data, strict=True)]
-        rows = [pad(d, max(self.counts) * training.batch, training.batch) for d in self.data]
-        self.pool = Rows(*(self._axis(v) for v in zip(*rows, strict=True)))
+        size = training.batch
+        self.spare = -size % ALIGNED if many else 0
+        places = [Address(p.seeds.data, p.depth, x) for p, x in zip(pupils, self.pools, strict=True)]
+        self.feed = Feed(places, world.source, world.train, batch=size, spare=self.spare, many=many)
+        self.counts = self.feed.counts
         self.state = self._moments(buffer, shapes)
-        self.optimizer = Adam(buffer, twin, self.state, training.rate)
+        self.optimizer = Adam(buffer, self.twin, self.state, training.rate)
         self.chance = Chance([p.seeds for p in pupils], [p.depth for p in pupils], world.device)
         self.context = self._context()
+        self.adjusted, self.watched = overrides(method, "adjust"), overrides(method, "after_step")
+        self.springs: Springs | None = None
 
     def taught(self) -> list[Lesson]:
         """All epochs of the task, and the hooks around them."""
         self._hook("before_task")
+        spring = self.rule.whole.spring(self.memory)
+        if spring is not None:
+            self.springs = Springs(spring, self.params, self.slots, many=self.many)
         for epoch in range(self.training.epochs):
             self.context = self.context._replace(epoch=epoch)
             self._epoch()
@@ -168,37 +166,24 @@ class _Class:
 
     # ---------------------------------------------------------------- training
     def _epoch(self) -> None:
-        size, most = self.training.batch, max(self.counts)
-        spare = -size % ALIGNED if self.many else 0
-        often = self.world.net.draws(size + spare) | self.method.step_draws(self.world.net, size + spare)
+        rows = self.training.batch + self.spare
+        often = self.world.net.draws(rows) | self.method.step_draws(self.world.net, rows)
         chances = self.chance.open(often, self.context.epoch)
-        shuffled = self.pool.indices.gather(-1, self._axis(self._shuffles(most * size)))
-        indices, weights = (  # [replicas, steps, rows]
-            F.pad(v.unflatten(-1, (most, size)), (0, spare)) for v in (shuffled, self.pool.weights)
-        )
-        for step in range(most):
-            batch = gather(self.world.source, Rows(indices[..., step, :], weights[..., step, :]))
+        for step, batch in enumerate(self.feed.batches(self.context.epoch)):
             noise = self.context.noise | self._drawn(self.chance.draw(often, chances))
             self._step(batch, self.context._replace(step=step, noise=noise))
 
-    def _shuffles(self, size: int) -> list[Tensor]:
-        """Each pupil's order of its rows in this epoch, padding last; drawn once for equal addresses."""
-        drawn: dict[tuple[int, int, int], Tensor] = {}
-        for seed, depth, count in self.addresses:
-            if (seed, depth, count) not in drawn:
-                chance = generator(seed, depth, "batches", self.context.epoch)
-                order = torch.cat([torch.randperm(count, generator=chance), torch.arange(count, size)])
-                drawn[seed, depth, count] = order.to(self.world.device)
-        return [drawn[address] for address in self.addresses]
-
     def _step(self, batch: Batch, context: Context) -> None:
         live = [context.step < n for n in self.counts]
-        raw = self._gradients(batch, context)
-        ready = raw
-        if overrides(self.method, "adjust"):
-            ready = self._each("adjust", context)(raw, self.params, self.memory)
-        torch._foreach_copy_(list(self.slots.values()), [ready[k] for k in self.slots])
-        if not overrides(self.method, "after_step"):
+        self._fill(self._gradients(batch, context))
+        raw = self.slots
+        if self.watched and self.adjusted:
+            raw = views(self.twin.clone() if self.many else self.twin[0].clone(), self.shapes)
+        if self.springs is not None:
+            self.springs.pull()
+        elif self.adjusted:
+            self._fill(self._each("adjust", context)(self.slots, self.params, self.memory))
+        if not self.watched:
             self.optimizer.step(live)
             return
         before = {k: v.clone() for k, v in self.params.items()}
@@ -209,6 +194,11 @@ class _Class:
             params, memory = chosen(mask, params, self.params), chosen(mask, memory, self.memory)
         self._put(params)
         self.memory = memory
+
+    def _fill(self, grads: Params) -> None:
+        """Gradients into their slots, unless they are there."""
+        if grads is not self.slots:
+            torch._foreach_copy_(list(self.slots.values()), [grads[k] for k in self.slots])
 
     def _gradients(self, batch: Batch, context: Context) -> Params:
         if self.training.precision == "float32":
@@ -224,7 +214,10 @@ class _Class:
             return found
         if net.dense and not overrides(method, "loss"):
             slope = partial(cross_entropy_slope, batch=batch, context=context)
-            return net.gradients(self.params, batch.inputs, context.noise, slope)
+            if self.training.precision != "float32":
+                return net.gradients(self.params, batch.inputs, context.noise, slope)
+            net.gradients(self.params, batch.inputs, context.noise, slope, out=self.slots)
+            return self.slots
         # one ordinary backward pass of the summed losses: the bits of vmap(grad), in less time
         losses = self._each("loss", context, net)(self.leaves, batch, self.memory)
         grads = torch.autograd.grad(losses.sum(), list(self.leaves.values()), materialize_grads=True)

@@ -1,15 +1,17 @@
-"""Fused Adam over the rows of a flat buffer: one row a lesson, each with its own step count."""
+"""What moves a flat buffer of weights: springs to anchors, and fused Adam, one row a lesson."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.optim.adam import adam
 
+from nai.methods.base import Spring
 from nai.models import Params
 
 BETAS = (0.9, 0.999)
 EPS = 1e-8
+CACHED = 2**16
+"""Numbers that springs pull at once, few enough to stay in a core's cache between three passes."""
 
 
 def fresh(buffer: Tensor) -> Params:
@@ -21,33 +23,61 @@ def fresh(buffer: Tensor) -> Params:
     }
 
 
+class Springs:
+    """Adds a quadratic penalty's gradient, weight x (theta - anchor), to gradients in place.
+
+    many: tensors carry a leading axis of lessons, which is pulled in parts that fit into the cache.
+    """
+
+    def __init__(self, spring: Spring, params: Params, grads: Params, *, many: bool) -> None:
+        self.parts: list[tuple[Tensor, ...]] = []
+        for name, anchor in spring.anchor.items():
+            whole = (params[name], anchor, spring.weight[name], grads[name])
+            size = (
+                max(1, CACHED // anchor[0].numel()) if many and anchor.device.type == "cpu" else len(anchor)
+            )
+            room = torch.empty_like(anchor[:size])
+            for part in zip(*(v.split(size) for v in whole), strict=True) if many else [whole]:
+                self.parts.append((*part, room[: len(part[1])]))
+
+    def pull(self) -> None:
+        """One pull from where the weights are now."""
+        with torch.no_grad():
+            for value, anchor, weight, grad, room in self.parts:
+                # three roundings, never a fused one, as in `nai.methods.anchored.pull`
+                torch.sub(value, anchor, out=room)
+                grad.add_(room.mul_(weight))
+
+
 class Adam:
     """Steps the live rows of a buffer along the gradients in its twin, in place."""
 
     def __init__(self, buffer: Tensor, twin: Tensor, state: Params, rate: float) -> None:
         self.columns = [list(x) for x in (buffer, twin, state["mean"], state["square"], state["step"])]
-        self.rate = rate
+        self.steps, self.rate = state["step"], rate
 
     def step(self, live: Sequence[bool]) -> None:
         """One step; a row that is not live is not touched, nor is its step count."""
         columns = self.columns
-        if not all(live):
+        if all(live):
+            self.steps.add_(1)
+        else:
             columns = [[x for x, flag in zip(column, live, strict=True) if flag] for column in columns]
+            self.steps.add_(torch.tensor(live, device=self.steps.device))
         values, grads, mean, square, step = columns
         with torch.no_grad():
-            adam(
+            # what torch.optim.adam.adam calls, but for a step count that it adds to row by row
+            torch._fused_adam_(
                 values,
                 grads,
                 mean,
                 square,
                 [],
                 step,
-                fused=True,
-                foreach=False,
                 amsgrad=False,
+                lr=self.rate,
                 beta1=BETAS[0],
                 beta2=BETAS[1],
-                lr=self.rate,
                 weight_decay=0.0,
                 eps=EPS,
                 maximize=False,

@@ -52,7 +52,7 @@ FLOORS = (
     ("datasets",),
     ("importance", "normalise"),
     ("methods",),
-    ("optimise", "stack", "footprint", "training"),
+    ("optimise", "stack", "footprint", "training", "feed"),
     ("learn",),
     ("evaluate",),
     ("prefixes", "states", "nodes"),

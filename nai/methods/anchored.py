@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from nai.methods.base import Memory, Method
+from nai.methods.base import Memory, Method, Spring
 from nai.models import Params
 
 
@@ -41,13 +41,22 @@ def pull(grads: Params, params: Params, memory: Memory, strength: float | Tensor
 
     strength: a number, or one a lesson of a stack, [replicas].
     """
-    out = dict(grads)
-    for name, anchor in below("anchor", memory).items():
-        importance = shaped(memory[f"importance.{name}"], anchor)
+    out, spring = dict(grads), spring_of(memory, strength)
+    for name, anchor in spring.anchor.items():
         # three roundings, never a fused one: a fused multiply-add rounds otherwise in vector and scalar code
-        weight = importance * (shaped(strength, importance) if isinstance(strength, Tensor) else strength)
-        out[name] = (params[name] - anchor).mul_(weight).add_(grads[name])
+        out[name] = (params[name] - anchor).mul_(spring.weight[name]).add_(grads[name])
     return out
+
+
+def spring_of(memory: Memory, strength: float | Tensor) -> Spring:
+    """The penalty whose gradient `pull` adds."""
+    anchors, weights = below("anchor", memory), {}
+    for name, anchor in anchors.items():
+        importance = shaped(memory[f"importance.{name}"], anchor)
+        weights[name] = importance * (
+            shaped(strength, importance) if isinstance(strength, Tensor) else strength
+        )
+    return Spring(anchors, weights)
 
 
 def penalty(params: Params, memory: Memory, strength: float) -> Tensor:

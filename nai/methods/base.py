@@ -38,6 +38,13 @@ class Context(NamedTuple):
 STACKED = ("task", "depth", "steps", "heads", "noise")
 
 
+class Spring(NamedTuple):
+    """A quadratic penalty: its gradient is weight x (theta - anchor), for the parameters named."""
+
+    anchor: Params
+    weight: Params  # broadcasts over the parameter
+
+
 class Method(ABC):  # noqa: B024  (every hook has a default: finetuning)
     """A method is a value: its fields are its hyperparameters, its hooks are pure functions of tensors.
 
@@ -110,6 +117,13 @@ class Method(ABC):  # noqa: B024  (every hook has a default: finetuning)
         """Adds what does not depend on data (a quadratic penalty, a mask), without autograd."""
         return grads
 
+    def spring(self, memory: Memory) -> Spring | None:
+        """What `adjust` adds, if that is a quadratic penalty and stays the same throughout a task.
+
+        It is asked for once a task, for a whole stack, and spares the calls of `adjust`.
+        """
+        return None
+
     def after_step(
         self, before: Params, grads: Params, params: Params, memory: Memory, context: Context
     ) -> tuple[Params, Memory]:
@@ -147,8 +161,12 @@ def described(method: Method, without: Collection[str] = ()) -> str:
 
 def mask_of(batch: Batch, context: Context) -> Tensor:
     """Outputs in use for each sample, [..., batch, outputs] bool: its own task's head."""
-    index = batch.tasks[..., None].expand(*batch.tasks.shape, context.heads.shape[-1])
-    return context.heads.gather(-2, index)
+    heads, tasks = context.heads, batch.tasks
+    if heads.ndim == 3:  # whole rows of a stack are faster looked up than gathered one by one
+        first = torch.arange(0, heads.shape[0] * heads.shape[1], heads.shape[1], device=heads.device)
+        rows = heads.flatten(0, 1).index_select(0, (tasks + first[:, None]).flatten())
+        return rows.view(*tasks.shape, heads.shape[-1])
+    return heads.gather(-2, tasks[..., None].expand(*tasks.shape, heads.shape[-1]))
 
 
 def cross_entropy(logits: Tensor, batch: Batch, context: Context) -> Tensor:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from nai.importance.gradients import CHUNK, Score, expected_likelihood, likelihood, per_sample, square
-from nai.methods.anchored import mean_anchor, pull, unguarded
-from nai.methods.base import Context, Memory, Method, mask_of, one_of, positive
+from nai.methods.anchored import mean_anchor, pull, spring_of, unguarded
+from nai.methods.base import Context, Memory, Method, Spring, mask_of, one_of, positive
 from nai.models import Network, Params
 from nai.seeds import Draw
 from nai.tasks import Batch, Rows, gather
@@ -50,6 +50,9 @@ class Ewc(Method):
 
     def adjust(self, grads: Params, params: Params, memory: Memory, context: Context) -> Params:
         return pull(grads, params, memory, self.strength)
+
+    def spring(self, memory: Memory) -> Spring:
+        return spring_of(memory, self.strength)
 
     def after_task(
         self, net: Network, params: Params, rows: Rows, memory: Memory, context: Context

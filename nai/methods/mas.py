@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from nai.importance.gradients import output_norm, per_sample, size
-from nai.methods.anchored import last_anchor, pull, unguarded
-from nai.methods.base import Context, Memory, Method, mask_of, positive
+from nai.methods.anchored import last_anchor, pull, spring_of, unguarded
+from nai.methods.base import Context, Memory, Method, Spring, mask_of, positive
 from nai.models import Network, Params
 from nai.tasks import Batch, Rows
 
@@ -38,6 +38,9 @@ class Mas(Method):
 
     def adjust(self, grads: Params, params: Params, memory: Memory, context: Context) -> Params:
         return pull(grads, params, memory, self.strength)
+
+    def spring(self, memory: Memory) -> Spring:
+        return spring_of(memory, self.strength)
 
     def after_task(
         self, net: Network, params: Params, rows: Rows, memory: Memory, context: Context

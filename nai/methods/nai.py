@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from nai.importance.activation import POOLINGS, STATISTICS, Statistics, activation_statistics, shuffled
-from nai.methods.anchored import below, mean_anchor, pull, shaped, under
-from nai.methods.base import Context, Memory, Method, one_of, positive, within
+from nai.methods.anchored import below, mean_anchor, pull, shaped, spring_of, under
+from nai.methods.base import Context, Memory, Method, Spring, one_of, positive, within
 from nai.methods.redraw import redraws
 from nai.models import Layer, Network, Params
 from nai.normalise import NORMALISERS, matched, normalised
@@ -131,6 +131,9 @@ class Nai(Method):
 
     def adjust(self, grads: Params, params: Params, memory: Memory, context: Context) -> Params:
         return grads if self.penalty == "group_l2" else pull(grads, params, memory, self.strength)
+
+    def spring(self, memory: Memory) -> Spring | None:
+        return None if self.penalty == "group_l2" else spring_of(memory, self.strength)
 
     def after_epoch(
         self, net: Network, params: Params, memory: Memory, context: Context

@@ -6,8 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nai.methods.anchored import below, pull, under, unguarded
-from nai.methods.base import Context, Memory, Method, positive
+from nai.methods.anchored import below, pull, spring_of, under, unguarded
+from nai.methods.base import Context, Memory, Method, Spring, positive
 from nai.models import Network, Params
 from nai.tasks import Rows
 
@@ -42,6 +42,9 @@ class Si(Method):
 
     def adjust(self, grads: Params, params: Params, memory: Memory, context: Context) -> Params:
         return pull(grads, params, memory, self.strength)
+
+    def spring(self, memory: Memory) -> Spring:
+        return spring_of(memory, self.strength)
 
     def after_step(
         self, before: Params, grads: Params, params: Params, memory: Memory, context: Context

@@ -88,14 +88,24 @@ class Mlp(Network):
         return Trace(x.float(), tuple(read), tuple(said))
 
     def gradients(
-        self, params: Params, inputs: Tensor, noise: Mapping[str, Tensor], slope: Callable[[Tensor], Tensor]
+        self,
+        params: Params,
+        inputs: Tensor,
+        noise: Mapping[str, Tensor],
+        slope: Callable[[Tensor], Tensor],
+        *,
+        out: Params | None = None,
     ) -> Params:
         trace = self.trace(params, inputs, noise)
-        below, found = slope(trace.logits), {}
+        below, found = slope(trace.logits), dict(out or {})
         for i in reversed(range(len(trace.inputs))):
             weight, bias = (*self.hidden, self.head)[i].parameters
-            found[weight] = (below.mT @ trace.inputs[i]).float()
-            found[bias] = below.float().sum(-2)
+            if out is None:
+                found[weight] = (below.mT @ trace.inputs[i]).float()
+                found[bias] = below.float().sum(-2)
+            else:
+                torch.matmul(below.mT, trace.inputs[i], out=out[weight])
+                torch.sum(below, -2, out=out[bias])
             if i:
                 below = dropped(below @ params[weight], f"dropout.{i - 1}", noise)
                 below = SLOPES[self.activation](below, trace.units[i - 1])

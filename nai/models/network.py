@@ -62,9 +62,17 @@ class Network(nn.Module, ABC):
         return result
 
     def gradients(
-        self, params: Params, inputs: Tensor, noise: Mapping[str, Tensor], slope: Callable[[Tensor], Tensor]
+        self,
+        params: Params,
+        inputs: Tensor,
+        noise: Mapping[str, Tensor],
+        slope: Callable[[Tensor], Tensor],
+        *,
+        out: Params | None = None,
     ) -> Params:
         """Gradient of a loss given its slope: logits in, the loss's derivative by them out.
+
+        out: float32 tensors to write it into, where no pass is in lower precision.
 
         Dense nets have it written out, for one lesson or a whole stack, which spares autograd's overhead.
         """

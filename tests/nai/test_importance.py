@@ -6,10 +6,11 @@ import torch
 from torch import nn
 from worlds import blobs, taught, world
 
+from nai.feed import pad
 from nai.importance import activation, gradients
 from nai.importance.activation import POOLINGS, activation_statistics, shuffled
 from nai.importance.gradients import likelihood, output_norm, per_sample, size, square
-from nai.learn import begin, pad
+from nai.learn import begin
 from nai.methods import Ewc, Finetune, Mas, Nai
 from nai.methods.ewc import drawn_labels
 from nai.seeds import Seeds, generator

@@ -5,7 +5,8 @@ import pytest
 import torch
 from worlds import blobs, differing, marks, numbers, taught, world
 
-from nai.learn import begin, learn, pad, padded
+from nai.feed import pad
+from nai.learn import begin, learn, padded
 from nai.methods import Ewc, Finetune, Mas, Method, Nai, Si
 from nai.methods.anchored import penalty
 from nai.seeds import Seeds

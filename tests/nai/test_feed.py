@@ -1,0 +1,67 @@
+"""Batches: a lesson sees the same samples whoever shares its stack, each of them once an epoch."""
+
+import pytest
+import torch
+from worlds import blobs, world
+
+from nai import feed
+from nai.feed import Address, Feed
+
+WORLD = world(blobs((70, 33, 90, 1)))
+PLACES = [
+    Address(0, 0, (0,)),
+    Address(0, 1, (1,)),
+    Address(0, 0, (0,)),
+    Address(3, 1, (1,)),
+    Address(0, 0, (3,)),
+    Address(0, 2, (0, 1, 3)),
+    Address(0, 1, (1,)),
+]
+
+
+def fed(places, *, many=True, spare=0, batch=32):
+    return Feed(places, WORLD.source, WORLD.train, batch=batch, spare=spare, many=many)
+
+
+@pytest.mark.parametrize("batch", [32, 8])
+def test_every_place_gets_what_it_gets_alone(batch):
+    together = fed(PLACES, batch=batch)
+    for epoch in range(2):
+        batches = list(together.batches(epoch))
+        for place, address in enumerate(PLACES):
+            alone, lone = fed([address], batch=batch), fed([address], batch=batch, many=False)
+            (count,) = alone.counts
+            assert together.counts[place] == count
+            for step, (one, bare) in enumerate(zip(alone.batches(epoch), lone.batches(epoch), strict=True)):
+                for mine, his, its in zip(batches[step], one, bare, strict=True):
+                    assert torch.equal(mine[place], his[0])
+                    assert torch.equal(his[0], its)
+            assert all(bool((b.weights[place] == 0).all()) for b in batches[count:])
+
+
+def test_an_epoch_is_every_sample_of_the_pool_once():
+    for address in PLACES:
+        batches = list(fed([address], spare=3).batches(0))
+        wanted = WORLD.source.inputs[torch.cat([WORLD.train[t] for t in address.pool])]
+        seen = torch.cat([b.inputs[0][b.weights[0] > 0] for b in batches])
+        assert sorted(map(tuple, seen.tolist())) == sorted(map(tuple, wanted.tolist()))
+        assert all(b.inputs.shape[1] == 35 for b in batches)
+        assert [b.weights[0].sum().item() for b in batches] == pytest.approx([1.0] * len(batches))
+
+
+def test_the_order_of_samples_changes_with_the_epoch_seed_and_depth():
+    first = next(fed(PLACES[1:2]).batches(0)).inputs
+    for other, epoch in ((PLACES[1], 1), (PLACES[3], 0), (Address(0, 2, (1,)), 0)):
+        assert not torch.equal(next(fed([other]).batches(epoch)).inputs, first)
+
+
+def test_batches_that_are_alike_are_gathered_once(monkeypatch):
+    gathered, plain = [], feed.gather
+
+    def counted(source, rows):
+        gathered.append(len(rows.indices))
+        return plain(source, rows)
+
+    monkeypatch.setattr(feed, "gather", counted)
+    list(fed(PLACES).batches(0))
+    assert gathered == [len(set(PLACES))] * 4  # steps of the largest pool
