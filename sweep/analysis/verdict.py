@@ -67,7 +67,7 @@ def _compared(best: ArmSummary, baselines: Sequence[ArmSummary], pairs: Sequence
         return [f"there are no runs of {name} on the same orders and seeds to compare it with yet"]
     spread = "" if pair.half is None else f" ± {_points(pair.half)}"
     size = f"{_points(abs(pair.mean))}{spread} points"
-    if pair.mean == 0 or (pair.half is not None and abs(pair.mean) <= pair.half):
+    if _is_noise(pair):
         side = "above" if pair.mean >= 0 else "below"
         return [f"that is {size} {side} {name}, a difference that these runs cannot tell from none"]
     ahead = f"better in {100 * pair.won:.0f} % of the orders"
@@ -122,7 +122,13 @@ def _lacking(arm: ArmSummary) -> str:
 def _beaten(pair: Paired, baselines: Sequence[ArmSummary]) -> str:
     name = next(arm.label for arm in baselines if arm.suggestion == pair.baseline)
     spread = "" if pair.half is None else f" ± {_points(pair.half)}"
-    return f"{name} is {_points(abs(pair.mean or 0))}{spread} points above it on the same orders and seeds."
+    said = f"{name} is {_points(abs(pair.mean or 0))}{spread} points above it on the same orders and seeds"
+    return f"{said}, which is within the noise." if _is_noise(pair) else f"{said}."
+
+
+def _is_noise(pair: Paired) -> bool:
+    """Whether these runs cannot tell the difference from none."""
+    return pair.mean == 0 or (pair.mean is not None and pair.half is not None and abs(pair.mean) <= pair.half)
 
 
 def _percent(share: float | None) -> str:

@@ -373,6 +373,21 @@ def test_verdict_warns_of_shared_orders_one_seed_seed_noise_and_failures():
     assert "nai: 1 run failed and 0 not on record; its figures use 1 order × 2 seeds." in broken.cautions
 
 
+def test_verdict_names_a_second_baseline_that_is_ahead():
+    rows = crossing(NAI, [[0.9, 0.8], [0.6, 0.7]])
+    best = only(rows)
+    ahead = replace(only(rows), suggestion="ewc", label="ewc")
+    pair = analysis.Paired(best.suggestion, "ewc", 2, 2, -0.02, 0.01, "", 0.0)
+    level = replace(pair, baseline="finetune", mean=0.0)
+    baselines = [replace(ahead, suggestion="finetune", label="finetune"), ahead]
+    said = analysis.verdict(best, baselines, [level, pair]).cautions[-1]
+    assert said == "ewc is 2.00 ± 1.00 points above it on the same orders and seeds."
+    noise = analysis.verdict(best, baselines, [level, replace(pair, half=0.03)]).cautions[-1]
+    assert (
+        noise == "ewc is 2.00 ± 3.00 points above it on the same orders and seeds, which is within the noise."
+    )
+
+
 def test_verdict_on_one_order_is_silent_on_the_order():
     found = analysis.verdict(only(crossing(NAI, [[0.9, 0.8], [0.6, 0.7]]), ORDERS[:1]))
     sentence = "nai reaches 85.00 % on average over 1 order and 2 seeds, and 85.00 % in the worst order."
