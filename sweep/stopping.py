@@ -21,6 +21,12 @@ ROUNDING = 1e-12
 """Differences of accuracies below this are rounding."""
 
 
+HALVING = ("asha", "hyperband")
+"""Rules of successive halving: a rung's best pass, compared with all that came as far."""
+FEWEST = 3
+"""Orders of a race: a test needs two differences, a spread two orders, and each order is left out once."""
+
+
 class Course(NamedTuple):
     """How a suggestion has run: its values by step, how it ended, and its value in the end."""
 
@@ -41,10 +47,10 @@ def race(
     """Whether one rival is ahead of a suggestion in every objective, each by a one-sided t test at `level`.
 
     The test is on the jackknife pseudo-values of the difference over the same orders; those of the mean are
-    the plain differences. Never on fewer than two orders.
+    the plain differences. Never on fewer than three orders.
     Source: Birattari et al. 2002 (racing); Tukey 1958 (pseudo-values); Maron and Moore 1994.
     """
-    if len(orders) < 2:
+    if len(orders) < FEWEST:
         return False
     for rival in rivals:
         values = pseudo_values(measure, name, rival, orders)

@@ -6,7 +6,7 @@ from typing import Protocol
 from nai.orders import Order
 from sweep.search.study import prunes
 from sweep.space import Search
-from sweep.stopping import Course, Measure, Values, estimate, front, race
+from sweep.stopping import HALVING, Course, Measure, Values, estimate, front, race
 
 
 class Named(Protocol):
@@ -93,7 +93,7 @@ class Judge:
         """What a pruner sees of a suggestion: successive halving its rungs, Wilcoxon its orders one by one,
         the others its value at the candidate's rung."""
         rung, last = len(candidate.values) - 1, one.values[-1][0] if one.values else 0.0
-        rungs = range(len(one.values)) if self.search.stopping in ("asha", "hyperband") else [rung]
+        rungs = range(len(one.values)) if self.search.stopping in HALVING else [rung]
         # successive halving judges when its resource has grown eta times: here once a rung
         reports = [((self.search.eta or 1) ** i, one.values[i][0]) for i in rungs if i < len(one.values)]
         if self.search.stopping == "wilcoxon":

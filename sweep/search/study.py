@@ -41,7 +41,7 @@ from sweep.search.points import Parameters
 from sweep.space import Choice, Range, Search
 from sweep.space.conditions import acts
 from sweep.space.settings import among
-from sweep.stopping import Course
+from sweep.stopping import HALVING, Course
 
 EVOLVING = ("cmaes", "nsga2")
 """Samplers whose state is a course of generations; it is rebuilt by asking and telling again."""
@@ -106,11 +106,10 @@ class Study:
         return Suggestion(trial.number, values, attrs)
 
     def _frozen(self, recorded: Suggestion) -> FrozenTrial:
-        names = recorded.values.keys()
         return create_trial(
             state=TrialState.RUNNING,
             params={k: coded(k, self.parameters[k], v) for k, v in recorded.values.items()},
-            distributions={k: distribution(self.parameters[k]) for k in names},
+            distributions={k: distribution(self.parameters[k]) for k in recorded.values},
             system_attrs=dict(recorded.attrs),
         )
 
@@ -251,14 +250,14 @@ def prunes(search: Search, direction: int, courses: Sequence[Course | None], *, 
     """
     study = created((direction,))
     study.pruner = pruner(search, rungs)
-    *before, last = courses
-    for course in before:
+    each = search.stopping in HALVING
+    for course in courses[:-1]:
         trial = study.ask()
-        if course:
-            _reported(trial, course)
+        _reported(trial, course, each=each)
         _ended(study, trial, course)
-    assert last is not None
-    return _reported(study.ask(), last)
+    trial = study.ask()
+    drops = _reported(trial, courses[-1], each=each)
+    return drops if each else trial.should_prune()
 
 
 def pruner(search: Search, rungs: int) -> BasePruner:
@@ -281,12 +280,15 @@ def pruner(search: Search, rungs: int) -> BasePruner:
     raise ValueError(f"{search.stopping} is no pruner: take asha, hyperband, median, percentile or wilcoxon")
 
 
-def _reported(trial: Trial, course: Course) -> bool:
-    """Report a course as it ran; successive halving writes at each step what later ones are compared with."""
+def _reported(trial: Trial, course: Course | None, *, each: bool) -> bool:
+    """Report a course as it ran; each: judged at every step, and whether the last judgement drops it.
+
+    Successive halving then writes down what later suggestions are compared with.
+    """
     drops = False
-    for place, value in course.reports:
+    for place, value in course.reports if course else ():
         trial.report(value, place)
-        drops = trial.should_prune()
+        drops = each and trial.should_prune()
     return drops
 
 

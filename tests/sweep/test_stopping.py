@@ -84,8 +84,10 @@ def test_a_constant_difference_is_certain(shift, dropped):
     assert raced({"best": best, "new": [v + shift for v in best]}, ORDERS[:4], level=1e-9) == dropped
 
 
-def test_one_order_says_nothing():
-    assert not raced({"best": [0.9], "new": [0.1]}, ORDERS[:1], level=0.4)
+def test_two_orders_say_nothing():
+    runs = {"best": [0.9, 0.8, 0.7], "new": [0.1, 0.0, 0.1]}
+    assert not raced(runs, ORDERS[:2], level=0.4)
+    assert raced(runs, ORDERS[:3], level=0.4)
 
 
 def test_what_cannot_be_measured_is_not_raced():
@@ -128,7 +130,7 @@ def test_the_front_by_hand():
 
 
 # ------------------------------------------------------------------ rules by name
-RUNGS = (2, 4, 8)
+RUNGS = (3, 4, 8)
 
 
 def candidate(number, values, state="complete"):
@@ -176,8 +178,8 @@ def test_the_race_is_run_against_the_best_complete_suggestion():
     runs = {"0": [0.8] * 8, "1": [0.9] * 8, "2": [0.99] * 8, "3": [0.85] * 8}
     others = [candidate(0, [0.8] * 3), candidate(1, [0.9] * 3), candidate(2, [0.99], "stopped")]
     new = candidate(3, [0.85], "running")
-    assert judge("race").drops(new, others, ORDERS[:2], measured(runs))
-    assert not judge("race").drops(new, [others[0], others[2]], ORDERS[:2], measured(runs))
+    assert judge("race").drops(new, others, ORDERS[:3], measured(runs))
+    assert not judge("race").drops(new, [others[0], others[2]], ORDERS[:3], measured(runs))
     # 1 is the best complete one: its .9 over all orders, less .05 on the first two
     assert judge("race").told(new, others, ORDERS[:2], measured(runs)) == pytest.approx((0.85,))
 
