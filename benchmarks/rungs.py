@@ -9,7 +9,8 @@ of the orders in a random order, and plays a search by each rule; nothing is tra
 
 * saved: the share of the runs, and of the task trainings of the order tree, that were not made.
 * winner lost: how often the suggestion that a search without stopping would have chosen was stopped.
-* regret: its value less that of the one chosen instead, in accuracy points, mean of all draws.
+* regret: its value less that of the one chosen instead, in accuracy points: mean and largest
+  of all draws.
 """
 
 import argparse
@@ -172,7 +173,7 @@ def wilson(count: int, draws: int) -> tuple[float, float]:
 def around(values: Sequence[float]) -> str:
     """Mean and the half-width of its 95 % interval."""
     half = 1.96 * statistics.stdev(values) / math.sqrt(len(values))
-    return f"{statistics.fmean(values):.2f} ± {half:.2f}"
+    return f"{statistics.fmean(values):.1f} ± {half:.1f}"
 
 
 def setups(orders: int) -> Iterator[Setup]:
@@ -218,11 +219,14 @@ def main() -> None:
         lost = sum(one.lost for one in played)
         low, high = wilson(lost, asked.draws)
         saved = [around([100 * getattr(one, k) for one in played]) for k in ("runs", "trainings")]
-        regret = around([one.regret for one in played])
+        regrets = [one.regret for one in played]
+        regret = f"{statistics.fmean(regrets):.3f}, at most {max(regrets):.2f}"
         rungs = ", ".join(map(str, setup.rungs))
         share = f"{100 * lost / asked.draws:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
         print(f"| {setup} | {rungs} | {setup.taken} | {' | '.join(saved)} | {share} | {regret} |", flush=True)
-        table.append({"setup": str(setup), "rungs": setup.rungs, "lost": lost / asked.draws})
+        table.append(
+            {"setup": str(setup), "rungs": setup.rungs, "taken": setup.taken, "lost": lost / asked.draws}
+        )
     print(json.dumps({"draws": asked.draws, "aggregate": asked.aggregate, "table": table}))
 
 
