@@ -19,7 +19,8 @@ class Found:
     `course` is the best found after each try. `drawn` random orders, out of `pool` on record, are expected to
     find `expected` at best, and what the hunt found, or better, with chance `luck`; the pool is all orders if
     they are on record, else the hunt's reference. `rank` is that of the find among all orders, 1 the very
-    worst (or best), if all are on record.
+    worst (or best), if all are on record. `elsewhere` is the mean of that order over the `others`, the other
+    seeds that it is on record with: what is found with one pair of seeds is partly their chance.
     """
 
     suggestion: str
@@ -37,6 +38,8 @@ class Found:
     expected: float | None = None
     luck: float | None = None
     rank: int | None = None
+    others: int = 0
+    elsewhere: float | None = None
 
 
 def hunted(hunt: Hunt, arm: Arm) -> Found:
@@ -54,7 +57,15 @@ def hunted(hunt: Hunt, arm: Arm) -> Found:
     values = sign * np.array(list(tried.values()))
     order = list(tried)[int(values.argmin())]
     course = tuple((sign * np.minimum.accumulate(values)).tolist())
-    return Found(*plain, course[-1], order, course, **_compared(known, tried, hunt, sign))
+    evidence = _compared(known, tried, hunt, sign) | _elsewhere(arm, order, hunt)
+    return Found(*plain, course[-1], order, course, **evidence)
+
+
+def _elsewhere(arm: Arm, order: Order, hunt: Hunt) -> dict[str, Any]:
+    """What the order reaches with the other seeds on record."""
+    rows = [row for (ran, seeds), row in arm.cells.items() if ran == order and seeds != hunt.seeds]
+    values = [value for row in rows if (value := _final(accuracy(row, "test"), order)) is not None]
+    return {"others": len(values), "elsewhere": float(np.mean(values)) if values else None}
 
 
 def _compared(

@@ -15,10 +15,12 @@ def hunts(page: Page) -> Panel | None:
     ways = {one["worst"] for one in found}
     what = "worst" if ways == {True} else "best" if ways == {False} else "worst and best"
     lines = [_line(page, one) for one in found]
-    header = ("method", "seeds", "found", "order", "orders tried", "task trainings", "random orders", "rank")
+    header = ["method", "order", "seeds", "found", "other seeds", "orders tried", "task trainings"]
+    header += ["random orders", "rank"]
     note = f"Orders searched for, one after the other, each the likely {what} after all those before. "
     note += "Random orders: what so many of them are expected to find at best, and the chance that they find "
-    note += "as much. The rank is exact where all orders are on record."
+    note += "as much. The rank is exact where all orders are on record. Other seeds: the mean of the same "
+    note += "order over so many, for what is found with one pair of seeds is partly their chance."
     charts = tuple(Figure(figures.hunt(_steps(one)), _said(page, one), one["label"]) for one in found)
     title = f"How bad is the {what} order?" if what == "worst" else f"What are the {what} orders?"
     return Panel("hunts", title, note, charts, Table(header, lines, words=2))
@@ -28,9 +30,10 @@ def _line(page: Page, one: Mapping[str, Any]) -> tuple[str, ...]:
     rank = "–" if one["rank"] is None else f"{one['rank']} of {one['pool']}"
     return (
         one["label"],
+        page.order(one["order"]),
         ", ".join(map(str, one["seeds"])),
         percent(one["value"]),
-        page.order(one["order"]),
+        "–" if one["elsewhere"] is None else f"{percent(one['elsewhere'])} ({one['others']})",
         str(one["tried"]),
         f"{one['cost']} of {one['budget']}",
         _random(one),

@@ -63,6 +63,13 @@ def test_without_a_reference_it_is_the_other_orders_on_record():
     assert (alone.value, alone.expected, alone.drawn) == (pytest.approx(0.5), None, 0)
 
 
+def test_the_find_is_told_with_other_seeds_too():
+    found = analysis.hunted(hunt(4, 5), arm(EVERY))
+    assert (found.order, found.others, found.elsewhere) == (EVERY[5], 1, pytest.approx(0.1))
+    alone = analysis.hunted(hunt(4), arm(EVERY))
+    assert (alone.others, alone.elsewhere) == (0, None)
+
+
 def test_a_hunt_without_a_result_has_none():
     found = analysis.hunted(hunt(0, 1), arm(()))
     assert (found.tried, found.value, found.course) == (0, None, ())
