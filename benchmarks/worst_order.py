@@ -151,11 +151,10 @@ def main() -> None:
             print(line(f"{', '.join(methods)}, {direction}", map(percent, rates)), flush=True)
     print(line("deviations below the mean order", asked.strategies))
     for tasks in (6, 8, 10):
-        shares = [
-            statistics.fmean(beyond_five(tasks, seed, s) for seed in range(4))
-            for s in ("surrogate", "random")
+        depths = [
+            statistics.fmean(beyond_five(tasks, seed, s) for seed in range(4)) for s in asked.strategies
         ]
-        print(f"{tasks} made-up tasks, share of orders worse than found: {shares}", flush=True)
+        print(line(f"{tasks} made-up tasks", [f"{depth:.1f}" for depth in depths]), flush=True)
 
 
 if __name__ == "__main__":
