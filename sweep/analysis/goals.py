@@ -61,10 +61,11 @@ def fronts(values: Sequence[Sequence[float]], directions: Sequence[int]) -> list
     Source: Deb et al. 2002, non-dominated sorting.
     """
     gains = np.asarray(values, dtype=np.float64).reshape(len(values), len(directions)) * directions
-    better = np.asarray((gains[:, None] > gains[None]).any(-1) & (gains[:, None] >= gains[None]).all(-1))
-    numbers, left, number = np.zeros(len(gains), dtype=np.int64), np.ones(len(gains), dtype=np.bool_), 0
-    while left.any():
-        number += 1
-        first = left & ~better[left].any(0)
-        numbers[first], left = number, left & ~first
-    return [int(one) for one in numbers]
+    numbers = np.ones(len(gains), dtype=np.int64)
+    ahead: list[int] = []  # whoever beats a point comes before it in this order
+    for point in np.lexsort(-gains.T[::-1]):
+        others = gains[ahead]
+        beat = (others >= gains[point]).all(1) & (others > gains[point]).any(1)
+        numbers[point] = 1 + numbers[ahead][beat].max(initial=0)
+        ahead.append(int(point))
+    return [int(number) for number in numbers]

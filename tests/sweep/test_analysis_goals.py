@@ -80,16 +80,20 @@ def test_equal_points_share_a_front():
     assert analysis.fronts([], (+1, +1)) == []
 
 
-def test_fronts_follow_the_definition_on_random_points():
-    points = np.random.default_rng(0).integers(0, 6, (40, 2))
-    found = analysis.fronts(points.tolist(), (+1, +1))
-    beaten = {
-        i
-        for i, j in itertools.permutations(range(len(points)), 2)
-        if (points[j] >= points[i]).all() and (points[j] > points[i]).any()
-    }
-    assert {i for i, front in enumerate(found) if front > 1} == beaten
-    assert all(a <= b for a, b in zip(found, sorted(found), strict=True)) or max(found) > 1
+@pytest.mark.parametrize("number", range(5))
+def test_each_front_is_what_nothing_left_beats(number):
+    points = np.random.default_rng(number).integers(0, 6, (40, 2))
+    found, left = analysis.fronts(points.tolist(), (+1, -1)), set(range(len(points)))
+    gains = points * (+1, -1)
+    for front in range(1, max(found) + 1):
+        beaten = {
+            i
+            for i, j in itertools.permutations(left, 2)
+            if (gains[j] >= gains[i]).all() and (gains[j] > gains[i]).any()
+        }
+        assert {i for i, one in enumerate(found) if one == front} == left - beaten
+        left = beaten
+    assert not left
 
 
 def test_two_goals_rank_front_by_front_and_the_first_goal_within():
