@@ -83,6 +83,8 @@ class Asked:
     @property
     def selection(self) -> str:
         """How the best settings are chosen, in words."""
+        if self.protocol == "continual":
+            return f"validation accuracy on each task as it comes, its data alone: {self.tuning}"
         count = len(self.search_orders)
         orders = f"{count} search order" + "s"[: count != 1]
         part = f"the first {self.tasks} tasks of " if self.protocol == "first_tasks" else ""

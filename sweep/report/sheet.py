@@ -79,6 +79,8 @@ def origin(line: Mapping[str, Any]) -> str:
     """Where the settings of a line of the summary table come from."""
     if line["role"] == "baseline":
         return "given by the space"
+    if not line["of"]:
+        return str(line["tuning"])  # nothing was searched: the settings were chosen within each run
     place = "best" if line["place"] == 1 else f"{line['place']}. best"
     return f"{place} of {line['of']}, {line['tuning']}"
 

@@ -210,7 +210,22 @@ def test_tuning_on_the_whole_sequence_is_called_by_its_name():
     assert first.selection == (
         "validation accuracy (mean) over the first 3 tasks of 1 search order: tuned on the first 3 tasks"
     )
-    assert "oracle" not in analysis.results(study(), question(protocol="continual"))["verdict"]
+
+
+def test_settings_chosen_within_each_run_need_no_search():
+    tuned = (
+        analysis.Contest("nai", (), top=(suggestion(NAI[1.0]),)),
+        analysis.Contest("ewc", (), top=(suggestion(EWC[5.0]),)),
+    )
+    asked = question(protocol="continual", contests=tuned, search_orders=(), search_seeds=())
+    found = analysis.results(study(), asked)
+    assert [one["method"] for one in found["table"]] == ["nai", "ewc", "finetune"]
+    assert found["verdict"].startswith("nai strength=1 (tuned task by task) reaches ")
+    assert found["selection"] == (
+        "validation accuracy on each task as it comes, its data alone: tuned task by task"
+    )
+    assert (found["best"], found["search"], found["curve"]) == (None, [], [])
+    assert "oracle" not in analysis.write_json(found)
 
 
 def test_orders_that_end_early_judge_the_search_alone():
