@@ -92,7 +92,10 @@ def _blocks(to: Console, lines: Sequence[Mapping[str, Any]]) -> None:
 
 def _role(line: Mapping[str, Any]) -> str:
     """What a line is, and how its settings were chosen."""
-    return f"{line['role']}, {line['tuning']}" if line["tuning"] else str(line["role"])
+    role = str(line["role"])
+    if not line["tuning"]:
+        return role
+    return f"{role}, {line['tuning']}" if line["of"] else str(line["tuning"])
 
 
 def _saved(found: Mapping[str, Any]) -> list[str]:
@@ -163,11 +166,16 @@ def plan(to: Console, found: "Plan") -> None:
         "", "settings", "orders", "seeds", "runs", "task\ntrainings", "one by\none", right=range(1, 7)
     )
     made.padding = (0, 1, 0, 0)
-    for name, phase in (("search", found.search), ("report", found.report)):
+    for name, phase in (("search", found.search), ("confirm", found.confirm)):
         if phase:
-            made.add_row(name, *(f"{number:,}" for number in phase))
+            made.add_row(name, *(f"{number:,}" for number in phase[:6]))
     to.print(made)
     to.print()
+    if found.search.least < found.search.runs:
+        to.print(
+            f"At most: {found.search.least:,} runs and {found.search.least_trainings:,} task trainings "
+            "if all suggestions but the best end at the first rung."
+        )
     to.print("Task trainings share the beginnings of orders (the order tree); one by one they would not.")
     to.print(_cost(found))
 
@@ -177,7 +185,7 @@ def _cost(found: "Plan") -> str:
         return f"Time and memory are not known here: {found.unknown}"
     cost = found.cost
     workers = f"{cost.workers} worker{'s'[: cost.workers > 1]}"
-    memory = f"{cost.memory / 2**20:,.0f} MB each for data and weights, beside PyTorch itself"
+    memory = f"{cost.memory / 2**20:,.0f} MB of memory each, PyTorch and Ray included"
     return f"It takes {Span(cost.low, cost.high)} on {workers}, with {memory} ({cost.assumes})."
 
 

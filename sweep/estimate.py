@@ -2,13 +2,14 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from nai.orders import Order
-from sweep.agenda import Run, Settings, bundles
+from sweep.counts import Arm, Phase, confirmed, held, phase, searched, stacks
+from sweep.jobs import Run, Settings, bundles
+from sweep.ledger import shelf_bytes
 from sweep.measure import Measured, measured
 from sweep.space import Choice, Range, Space, read
 
@@ -19,21 +20,12 @@ START = (5.0, 15.0)
 """Seconds to load data, start Ray and write the report, from least to most."""
 
 
-class Phase(NamedTuple):
-    """The search or the report: settings, orders and seeds each, runs and task trainings in all."""
-
-    settings: int
-    orders: int
-    seeds: int
-    runs: int
-    trainings: int
-    separate: int
-    """Task trainings that the same runs would take one by one, without the order tree."""
-
-
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of the whole sweep on so many workers, from least to most, and bytes that one worker holds."""
+    """Seconds of the whole sweep on so many workers, from least to most, and one worker's peak of memory.
+
+    memory: bytes of the whole process, interpreter and PyTorch included, on the host.
+    """
 
     workers: int
     low: float
@@ -50,19 +42,19 @@ class Plan:
     tasks: int
     factors: tuple[tuple[str, str], ...]
     search: Phase
-    report: Phase | None
+    confirm: Phase | None
     cost: Cost | None
     unknown: str
 
     @property
     def runs(self) -> int:
-        """Runs of the search and of the report."""
-        return self.search.runs + (self.report.runs if self.report else 0)
+        """Runs of the search and of the confirmation, at most."""
+        return self.search.runs + (self.confirm.runs if self.confirm else 0)
 
     def as_json(self) -> dict[str, Any]:
         """The plan as plain values."""
         phases = {
-            k: p._asdict() if p else None for k, p in (("search", self.search), ("report", self.report))
+            k: p._asdict() if p else None for k, p in (("search", self.search), ("confirm", self.confirm))
         }
         return dataclasses.asdict(self) | phases | {"factors": dict(self.factors), "runs": self.runs}
 
@@ -83,19 +75,19 @@ def plan(
     """
     space = space if isinstance(space, Space) else read(space)
     stage("counting")
-    tasks, arms = space.tasks(), _arms(space)
-    phases = [_phase(some, runs) for some, runs in arms]
+    search, confirm = searched(space), confirmed(space)
+    phases = phase(search), phase(confirm) if space.confirm else None
     stage("loading data and timing a few steps")
     workers = workers or local_workers(space.resources.cpus)
-    cost, unknown = _cost(space, arms, workers, measure or measured)
-    return Plan(
-        space.name, tasks, factors(space), phases[0], phases[1] if space.report else None, cost, unknown
-    )
+    cost, unknown = _cost(space, (search, confirm), workers, measure or measured)
+    return Plan(space.name, space.tasks(), factors(space), *phases, cost, unknown)
 
 
 def factors(space: Space) -> tuple[tuple[str, str], ...]:
-    """What is searched, in words: setting and values."""
-    return tuple((name, _values(p)) for name, p in space.parameters().items())
+    """What is searched, in words: setting and values, of each method if there are several."""
+    names = [one.name for one in space.methods]
+    found = [(name, *one) for name in names for one in space.parameters(name).items()]
+    return tuple((f"{name}: {key}" if len(names) > 1 else key, _values(p)) for name, key, p in found)
 
 
 def local_workers(cpus: float) -> int:
@@ -115,120 +107,90 @@ def _value(value: Any) -> str:
     return "[" + ", ".join(map(_value, value)) + "]" if isinstance(value, tuple) else str(value)
 
 
-# ------------------------------------------------------------------ counts
-Arm = tuple[list[Settings], list[Run]]
-
-
-def _arms(space: Space) -> list[Arm]:
-    """Settings and runs of the search, then of the report; the best suggestions stand as the first of all."""
-    tasks = space.tasks()
-    first = space.first()
-    best = [first] * (min(space.report.top, space.suggestions) if space.report else 0)
-    baselines = [first | {"method": dict(b)} for b in space.baselines()]
-    search = _crossed(space.search_orders(tasks), space.pairs)
-    report = _crossed(space.report_orders(tasks), space.report_pairs)
-    return [([first] * space.suggestions, search), (best + baselines, report)]
-
-
-def _crossed(orders: Sequence[Order], pairs: Sequence[tuple[int, int]]) -> list[Run]:
-    return [Run(order, pair) for pair in pairs for order in orders]
-
-
-def _phase(some: Sequence[Settings], runs: Sequence[Run]) -> Phase:
-    return Phase(
-        len(some),
-        len({run.order for run in runs}),
-        len({run.seeds for run in runs}),
-        len(some) * len(runs),
-        sum(trainings(settings, runs) for settings in some),
-        len(some) * sum(len(run.order) for run in runs),
-    )
-
-
-def trainings(settings: Settings, runs: Sequence[Run]) -> int:
-    """Task trainings of these runs with their shared beginnings trained once."""
-    from nai import tree
-    from nai.trial import method_of
-
-    method = method_of(settings["method"])
-    return tree.trainings([_seeded(run, method) for run in runs])
-
-
-def stacks(settings: Settings, runs: Sequence[Run], width: int) -> Iterator[int]:
-    """Lessons of each stack that one worker trains for these runs, in the order of `nai.tree.grow`."""
-    from nai import tree
-    from nai.trial import method_of
-
-    method = method_of(settings["method"])
-    nodes = tree.plan([_seeded(run, method) for run in runs])
-    seen: set[Any] = set()
-    open_ = [_cut([key for key in nodes if not key.done], width)]
-    while open_:
-        if not open_[-1]:
-            open_.pop()
-            continue
-        some = open_[-1].pop(0)
-        todo = list(dict.fromkeys(c for key in some for c in nodes[key].children if c not in seen))
-        seen.update(todo)
-        chunks = _cut(todo, width)
-        yield from map(len, chunks)
-        open_.append(chunks)
-
-
-def _cut(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
-    return [items[at : at + size] for at in range(0, len(items), size)]
-
-
-def _seeded(run: Run, method: Any) -> Any:
-    from nai import tree
-    from nai.seeds import Seeds
-
-    return tree.Run(method, Seeds(*run.seeds), run.order)
-
-
 # ------------------------------------------------------------------ cost
-def _cost(space: Space, arms: Sequence[Arm], workers: int, measure: Measure) -> tuple[Cost | None, str]:
+def _cost(
+    space: Space, stages: Sequence[Sequence[Arm]], workers: int, measure: Measure
+) -> tuple[Cost | None, str]:
     """Time and memory, or why they are not known."""
+    arms = [one for some in stages for one in some]
     try:
-        known = {_name(s): measure(s, space) for some, _ in arms for s in some}
+        known = {_name(one.settings): measure(one.settings, space) for one in arms}
     except (OSError, ImportError, RuntimeError, ValueError) as error:
         return None, " ".join(str(error).split())
-    ahead = space.search.ahead
-    parts = (max(1, workers // ahead), workers)  # as the agenda cuts jobs
-    at_once = (min(workers, ahead * parts[0]), workers)
-    seconds = sum(
-        sum(_seconds(s, runs, part, known[_name(s)]) for s in some)
-        / min(limit, max(1, len(some) * min(part, len(runs))))
-        for (some, runs), part, limit in zip(arms, parts, at_once, strict=True)
-    )
-    memory = max(_memory(m, space.tasks()) for m in known.values())
-    low, high = (doubt * seconds + start for doubt, start in zip(DOUBT, START, strict=True))
-    return Cost(workers, low, high, memory, _assumes(known.values())), ""
+    if not arms:
+        return None, "there is nothing to run"
+    spans = [_span(space, some, workers, known) for some in stages if some]
+    least, most = (sum(ends) for ends in zip(*spans, strict=True))
+    memory = max(_memory(one, known[_name(one.settings)], space) for one in arms)
+    low, high = DOUBT[0] * least + START[0], DOUBT[1] * most + START[1]
+    return Cost(workers, low, high, memory, _assumes(space, list(known.values()))), ""
 
 
 def _name(settings: Mapping[str, Any]) -> str:
     return repr(settings["method"])
 
 
-def _seconds(settings: Settings, runs: Sequence[Run], parts: int, known: Measured) -> float:
-    """Seconds of one setting's runs, all workers together."""
+def _span(
+    space: Space, arms: Sequence[Arm], workers: int, known: Mapping[str, Measured]
+) -> tuple[float, float]:
+    """Seconds of a stage: if all but the best settings end at their first rung, and if none does."""
+    together = sum(min(one.alike, space.search.ahead) for one in arms)
+    parts = max(1, workers // together)  # as the agenda cuts work
+    busy = min(workers, sum(one.alike * min(parts, len(one.rungs[-1])) for one in arms))
+    tries = _attempts(space)
+
+    def seconds(one: Arm, rung: int) -> float:
+        mine = known[_name(one.settings)]
+        return sum(_seconds(one.settings, part, mine) for part in bundles(one.rungs[rung], parts))
+
+    def shared(one: Arm) -> float:
+        """What the first tasks take that settings after the first one need not train."""
+        first = tuple({Run(run.order[:1], run.seeds) for run in one.rungs[0]})
+        return _seconds(one.settings, first, known[_name(one.settings)]) if one.kin else 0.0
+
+    ends = []
+    for rung in (0, -1):
+        total = sum(
+            seconds(one, -1) + (one.alike - 1) * max(0.0, seconds(one, rung) - shared(one)) for one in arms
+        )
+        ends.append(tries * total / busy)
+    return ends[0], ends[1]
+
+
+def _attempts(space: Space) -> float:
+    """How often each task is trained, about: more than once where settings are chosen on the way."""
+    search = space.search
+    if search.protocol != "continual":
+        return 1.0
+    return len(search.rates or ()) + (1 + (search.attempts or 1)) / 2
+
+
+def _seconds(settings: Settings, runs: Sequence[Run], known: Measured) -> float:
+    """Seconds of one setting's runs on one worker."""
     times, epochs = known.times, known.epochs
-    total = 0.0
-    for part in bundles(runs, parts):
-        for lessons in stacks(settings, part, known.width):
-            alone, more = (epochs * times.epoch[i] + times.task[i] + times.evaluation[i] for i in (0, 1))
-            total += alone + (lessons - 1) * more
-    return total
+    alone, more = (epochs * times.epoch[i] + times.task[i] + times.evaluation[i] for i in (0, 1))
+    return sum(alone + (lessons - 1) * more for _, lessons in stacks(settings, runs, known.width))
 
 
-def _memory(known: Measured, tasks: int) -> int:
-    """Bytes: data as read and on the device, a stack for each level of the tree, and the one at work."""
-    return 2 * known.data + known.lesson * known.width * (tasks + 3)
+def _memory(arm: Arm, known: Measured, space: Space) -> int:
+    """Bytes at the peak of a worker: while it converts the data, or while a stack is at work.
+
+    Held are a stack's lessons for each level of the tree, and once more as the stack that trains them.
+    """
+    size = known.sizes
+    lessons = held(arm.settings, arm.rungs[-1], known.width) + known.width
+    later = space.tasks() + (len(arm.rungs) > 1) * len(arm.rungs[0]) * space.search.ahead
+    kept = min(shelf_bytes(space.resources), later * size.lesson)
+    work = size.data + lessons * size.lesson + kept + known.width * size.work
+    return size.process + size.arrays + max(size.loading, work)
 
 
-def _assumes(known: Sequence[Measured] | Any) -> str:
+def _assumes(space: Space, known: Sequence[Measured]) -> str:
     widths = sorted({m.width for m in known})
-    return (
-        f"stacks of {' and '.join(map(str, widths))}, timed on this machine as it is now; "
-        "the first value of what is searched stands for all"
-    )
+    notes = [
+        f"stacks of {' and '.join(map(str, widths))}, timed on this machine as it is now",
+        "the first value of what is searched stands for all",
+    ]
+    if space.confirm and space.confirm.until:
+        notes.append("no more orders are drawn to confirm")
+    return "; ".join(notes)

@@ -1,11 +1,16 @@
 """A moment of training on this machine: what a sweep's estimate of time and memory is worked out from."""
 
 import dataclasses
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from sweep.agenda import Settings
+from sweep.environment import importable
+from sweep.jobs import Settings
 from sweep.space import Space
 
 if TYPE_CHECKING:
@@ -18,6 +23,9 @@ BATCHES = 3
 """Batches of each task that the measured lessons train on; a whole task is worked out from these."""
 SAMPLES = 256
 """Samples of each task that the measured evaluation looks at."""
+WORKER = "import sweep.run, sweep.bundle{more}; from sweep.measure import peak; print(peak())"
+"""What a worker imports; the first gradient under `torch.func` brings in PyTorch's compiler as well."""
+COMPILER = "torch._dynamo"
 PATIENCE = 2.0
 """Seconds that a first, cold measurement may take; one that takes longer is not repeated."""
 
@@ -31,14 +39,28 @@ class Times(NamedTuple):
     evaluation: tuple[float, float]
 
 
+class Sizes(NamedTuple):
+    """Bytes that a worker holds on the host."""
+
+    process: int
+    """Interpreter, PyTorch and Ray."""
+    arrays: int
+    """The benchmark as it came, which workers share but each counts."""
+    data: int
+    """The benchmark as a network reads it."""
+    loading: int
+    """What making that takes for a moment, itself included."""
+    lesson: int
+    """A lesson with its memory and moments."""
+    work: int
+    """Beside it, for one lesson of a stack: a step, its importances or its evaluation, whatever is most."""
+
+
 class Measured(NamedTuple):
     """What a moment of training on this machine tells of one method."""
 
     times: Times
-    lesson: int
-    """Bytes of a lesson with its memory and moments."""
-    data: int
-    """Bytes of the benchmark on the device."""
+    sizes: Sizes
     width: int
     """Lessons of a full stack."""
     epochs: int
@@ -50,21 +72,73 @@ def measured(settings: Settings, space: Space, *, clock: Clock = time.perf_count
 
     Errors: OSError or ImportError where the data are missing, RuntimeError where the device is.
     """
-    from nai import stack
+    from nai import footprint
     from nai.training import Training
     from nai.trial import Named, load, method_of, world_of
     from sweep import bundle
 
     wanted = space.resources
     bundle.prepare(wanted.cpus)
-    world = world_of(load(Named.of(**settings["benchmark"])), Named.of(**settings["model"]), wanted.place)
+    benchmark = load(Named.of(**settings["benchmark"]))
+    world = world_of(benchmark, Named.of(**settings["model"]), wanted.place)
     method, training = method_of(settings["method"]), Training(**settings["training"])
-    width = stack.width(world.net, world.device, None if wanted.stack == "auto" else int(wanted.stack))
+    width = footprint.width(
+        world.net,
+        world.device,
+        None if wanted.stack == "auto" else int(wanted.stack),
+        features=benchmark.features,
+        batch=training.batch,
+    )
     alone, lesson = _timed(world, method, training, lessons=1, clock=clock)
     full = _timed(world, method, training, lessons=width, clock=clock)[0] if width > 1 else alone
     times = Times(*((a, max(0.0, f - a) / max(1, width - 1)) for a, f in zip(alone, full, strict=True)))
-    source = [v for v in world.source if v is not None]
-    return Measured(times, lesson, sum(v.nbytes for v in source), width, training.epochs)
+    work = _work(world, method, training.batch)
+    return Measured(times, _sizes(world, benchmark.inputs.nbytes, lesson, work), width, training.epochs)
+
+
+def _sizes(world: "World", arrays: int, lesson: int, work: int) -> Sizes:
+    process = process_bytes(COMPILER in sys.modules)
+    data = sum(v.nbytes for v in world.source if v is not None)
+    if world.device.type != "cpu":  # lessons and data are on the card, but come from here
+        return Sizes(process, arrays, 0, arrays, 0, 0)
+    # a copy of the arrays, and two of their float form while they are scaled
+    loading = arrays + 2 * data if world.source.inputs.is_floating_point() else data
+    return Sizes(process, arrays, data, loading, lesson, work)
+
+
+def _work(world: "World", method: "Method", batch: int) -> int:
+    """Bytes that one lesson of a stack takes at most, beside itself."""
+    from nai import footprint
+    from nai.evaluate import CHUNK
+    from nai.methods.base import overrides
+
+    net, features = world.net, world.source.inputs.shape[1:]
+    rows = min(CHUNK, max(len(v) + len(t) for v, t in zip(world.valid, world.test, strict=True)))
+    importances = footprint.importances(net, features) if overrides(method, "after_task") else 0
+    step, look = footprint.step(net, features, batch), footprint.evaluation(net, features, rows)
+    return max(step, importances, look)
+
+
+@lru_cache(maxsize=2)
+def process_bytes(compiler: bool) -> int:
+    """Memory of a worker that has not begun: interpreter, Ray, PyTorch, perhaps with its compiler."""
+    code = WORKER.format(more=f", {COMPILER}" if compiler else "")
+    with importable():
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"a worker does not start: {done.stderr.strip().splitlines()[-1]}")
+    return int(done.stdout)
+
+
+def peak() -> int:
+    """The most memory in bytes that this process has held so far."""
+    status = Path("/proc/self/status")
+    if status.exists():  # what the other way gives may be of the process that started this one
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(lines["VmHWM"].split()[0]) * 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _timed(
