@@ -14,7 +14,7 @@ from sweep.analysis.hunts import hunted
 from sweep.analysis.intervals import least_half_width, needed_orders, orders_for_tail
 from sweep.analysis.ranking import Ranked, ranking, strength_curve
 from sweep.analysis.tables import ArmSummary, Paired, final_averages, paired, summarise
-from sweep.analysis.verdict import verdict
+from sweep.analysis.verdict import unsure, verdict
 
 SCHEMA = 2
 Arms = Mapping[str, Arm]
@@ -45,6 +45,7 @@ def results(rows: Iterable[Row], asked: Asked) -> dict[str, Any]:
     table = _table(judged, best, group, asked)
     first = table[0]["suggestion"] if table and table[0]["role"] == "best" else None
     pairs = _pairs([line["suggestion"] for line in table if line["role"] == "best"], group, asked)
+    until = _until(asked, table, group)
     broken = sum(failed(row, "test") for row in known)
     found: dict[str, Any] = plain(
         {
@@ -58,7 +59,7 @@ def results(rows: Iterable[Row], asked: Asked) -> dict[str, Any]:
             "tuning": asked.tuning,
             "goals": [{"words": goal.words, "direction": goal.direction} for goal in asked.goals],
             "best": None if best is None else {**vars(best), "value": best.value},
-            **(_unjudged(best, first, asked) or _verdict(first, table, pairs, asked)),
+            **(_unjudged(best, first, asked) or _verdict(first, table, pairs, asked, until=until)),
             "table": table,
             "paired": pairs,
             "contests": [_counted(one) for one in judged],
@@ -70,7 +71,7 @@ def results(rows: Iterable[Row], asked: Asked) -> dict[str, Any]:
             ],
             "rungs": asked.rungs,
             "saved": _saved(asked),
-            "until": _until(asked, table, group),
+            "until": until,
             "hunts": [
                 hunted(hunt, group[hunt.suggestion]) for hunt in asked.hunts if hunt.suggestion in group
             ],
@@ -210,7 +211,12 @@ def _unjudged(best: Ranked | None, first: str | None, asked: Asked) -> dict[str,
 
 
 def _verdict(
-    first: str | None, table: Sequence[Mapping[str, Any]], pairs: Sequence[Paired], asked: Asked
+    first: str | None,
+    table: Sequence[Mapping[str, Any]],
+    pairs: Sequence[Paired],
+    asked: Asked,
+    *,
+    until: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Sentence and cautions on the first of all, against the baselines and the best of other methods."""
     lines = {line["suggestion"]: _summary(line) for line in table}
@@ -227,7 +233,7 @@ def _verdict(
         confirm_orders=asked.confirm_orders,
         tuning=asked.tuning,
     )
-    return {"verdict": found.sentence, "cautions": found.cautions}
+    return {"verdict": found.sentence, "cautions": (*found.cautions, *unsure(until))}
 
 
 def _summary(line: Mapping[str, Any]) -> ArmSummary:

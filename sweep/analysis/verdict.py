@@ -1,7 +1,9 @@
 """The answer of a sweep in one plain sentence, and what to keep in mind when reading it."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sweep.analysis.arms import Order
 from sweep.analysis.tables import ArmSummary, Paired
@@ -111,6 +113,25 @@ def _cautions(
     return cautions + [
         _beaten(pair, baselines) for pair in pairs[1:] if pair.mean is not None and pair.mean < 0
     ]
+
+
+def unsure(until: Mapping[str, Any] | None) -> list[str]:
+    """Arms whose orders are too few for what was asked, or that no number of orders can make as sure."""
+    if until is None or until["met"]:
+        return []
+    asked = until["asked"]
+    aim = f"an order of the worst {_percent(asked['tail'])}" if "tail" in asked else ""
+    aim = aim or f"a mean to ± {_points(asked['half_width'])} points"
+    return [_short(one, aim) for one in until["arms"] if (one["needed"] or math.inf) > one["orders"]]
+
+
+def _short(one: Mapping[str, Any], aim: str) -> str:
+    if one["needed"] is not None:
+        return (
+            f"{one['label']} has {one['orders']} of the {counted(one['needed'], 'order')} that {aim} needs."
+        )
+    least = "" if one["least"] is None else f" (at best ± {_points(one['least'])})"
+    return f"{one['label']}: no number of orders gives {aim} with so few seeds{least}."
 
 
 def _lacking(arm: ArmSummary) -> str:

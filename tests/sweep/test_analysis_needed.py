@@ -103,7 +103,7 @@ ORDERS = ((0, 1, 2), (1, 0, 2), (2, 1, 0))
 SEEDS = ((0, 0), (1, 1))
 
 
-def asked(until):
+def found(until):
     only = analysis.Contest("nai", (suggestion(NAI),), {}, (suggestion(NAI),))
     rows = [
         row(NAI, order, seed, valid=flat(value, 3), test=flat(value + 0.01 * seed[0], 3))
@@ -111,7 +111,11 @@ def asked(until):
         for seed in SEEDS
     ]
     question = analysis.Asked("made", ORDERS, SEEDS, ORDERS, SEEDS, 6, (only,), until=until)
-    return analysis.results(rows, question)["until"]
+    return analysis.results(rows, question)
+
+
+def asked(until):
+    return found(until)["until"]
 
 
 def test_results_tell_whether_the_orders_are_enough_for_the_tail():
@@ -134,3 +138,15 @@ def test_results_tell_how_many_orders_the_half_width_needs():
     assert never["needed"] is None
     assert never["least"] > 0.0001
     assert asked(None) is None
+
+
+def test_what_is_less_sure_than_asked_is_a_caution():
+    assert (
+        "nai has 3 of the 6 orders that an order of the worst 20.00 % needs."
+        in (found({"tail": 0.2})["cautions"])
+    )
+    never = found({"half_width": 0.0001})["cautions"][-1]
+    assert never.startswith(
+        "nai: no number of orders gives a mean to ± 0.01 points with so few seeds (at best"
+    )
+    assert len(found(None)["cautions"]) == len(found({"tail": 0.5})["cautions"])
