@@ -3,9 +3,10 @@
     python benchmarks/rungs.py [FOLDER] [--draws 200] [--aggregate mean|worst|mean_minus_std] [--ahead 4]
 
 FOLDER holds a study in which every suggestion has run on every order (docs/studies/digits_grid: 20 settings
-of NAI on all 120 orders of the digits, one seed). Each draw takes the suggestions in a random order, and some
-of the orders in a random order, and plays a search by each rule; nothing is trained. Intervals are 95 %
-(Wilson for shares): over draws, for this grid. Printed for each rule:
+of NAI on all 120 orders of the digits, one seed). Each draw takes the suggestions in a random order and plays a
+search by each rule; nothing is trained. The orders are taken at random, balanced by `sweep.stopping.balanced`
+(drawn anew each time), or as listed (0 1 2 3 4 first). The last of the rungs is the number of all orders of the
+search. Intervals are 95 % (Wilson for shares): over draws, for this grid. Printed for each rule:
 
 * saved: the share of the runs, and of the task trainings of the order tree, that were not made.
 * winner lost: how often the suggestion that a search without stopping would have chosen was stopped.
@@ -26,10 +27,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nai.orders import Order, design
+from nai.orders import Order
 from sweep import record
 from sweep.search import Judge
 from sweep.space import Search
+from sweep.stopping import balanced
 
 HOME = Path(__file__).resolve().parent.parent / "docs" / "studies" / "digits_grid"
 AGGREGATES: dict[str, Callable[[NDArray[np.float64]], float]] = {
@@ -64,7 +66,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Setup:
-    """A rule with its numbers, the rungs, how many orders there are in all, and how they are taken."""
+    """A rule with its numbers, the rungs, the last being all orders, and how the orders are taken."""
 
     rule: dict[str, Any]
     rungs: tuple[int, ...]
@@ -101,10 +103,8 @@ def taken(setup: Setup, orders: Sequence[Order], chance: random.Random) -> list[
     if setup.taken == "listed":
         return list(range(most))
     shuffled = chance.sample(range(len(orders)), most)
-    if setup.taken == "latin":
-        first = design("latin", len(orders[0]), setup.rungs[0], chance.randrange(10**6))
-        own = [places[order] for order in first]
-        return [*own, *(i for i in shuffled if i not in own)][:most]
+    if setup.taken == "balanced":
+        return [places[order] for order in balanced(orders, chance.randrange(1000))[:most]]
     return shuffled
 
 
@@ -180,24 +180,18 @@ def setups(orders: int) -> Iterator[Setup]:
     """Rules and their numbers over several rungs, on all orders and on few."""
     races = [{"stopping": "race", "level": level} for level in (0.01, 0.05, 0.1, 0.2)]
     others: list[dict[str, Any]] = [
-        {"stopping": "wilcoxon", "level": 0.05},
         {"stopping": "median"},
         {"stopping": "percentile", "keep": 0.25},
         {"stopping": "asha", "eta": 3},
         {"stopping": "hyperband", "eta": 3},
+        {"stopping": "wilcoxon", "level": 0.05},
     ]
-    yield from (Setup(rule, (6, 12, 24, 48, orders)) for rule in [*races, *others])
-    for rungs in (
-        (4, 12, orders),
-        (12, orders),
-        (24, orders),
-        (4, 8, 16, 32, 64, orders),
-        (4, 12),
-        (6, 12, 24),
-    ):
-        yield Setup(races[1], rungs)
-    for how in ("random", "latin", "listed"):
+    yield from (Setup(rule, (5, 10, 20, 40, orders), "balanced") for rule in races)
+    for how in ("random", "listed"):
         yield Setup(races[1], (5, 10, 20, 40, orders), how)
+    for rungs in ((5, orders), (10, orders), (20, orders), (5, 15, orders), (5, 10), (5, 10, 20)):
+        yield Setup(races[1], rungs, "balanced")
+    yield from (Setup(rule, (5, 10, 20, 40, orders), "balanced") for rule in others)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 Rules decide from the suggestion's own values and those of suggestions that were complete before it was made.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -98,6 +99,24 @@ def estimate(
     if any(other is None for _, other in paired) or not paired:
         return own
     return tuple(whole + own[k] - other[k] for k, (whole, other) in enumerate(paired) if other is not None)
+
+
+def balanced(orders: Sequence[Order], seed: int = 0) -> tuple[Order, ...]:
+    """The same orders so that the first of them stand for all: each task in each position equally often.
+
+    Of those whose places were taken least so far the next is chosen by chance; of all orders of n tasks the
+    first n are a Latin square. Orders as listed would start a race with those that begin with the same task.
+    """
+    left = sorted(orders, key=lambda order: hashlib.sha256(f"{seed}/{order}".encode()).digest())
+    tasks = 1 + max((task for order in left for task in order), default=0)
+    used = np.zeros((tasks, tasks), dtype=np.int64)  # [task, position]
+    out: list[Order] = []
+    while left:
+        order = min(left, key=lambda one: int(used[list(one), range(len(one))].sum()))
+        used[list(order), range(len(order))] += 1
+        left.remove(order)
+        out.append(order)
+    return tuple(out)
 
 
 def front(points: Sequence[Values], directions: Sequence[int]) -> list[int]:

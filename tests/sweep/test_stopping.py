@@ -1,5 +1,6 @@
 """Stopping rules compare on the same orders, with what was known when the suggestion was made and no more."""
 
+import itertools
 import math
 import random
 import statistics
@@ -11,7 +12,7 @@ import pytest
 
 from sweep.search import Judge
 from sweep.space import Search
-from sweep.stopping import behind, estimate, front, pseudo_values, race
+from sweep.stopping import balanced, behind, estimate, front, pseudo_values, race
 
 ORDERS = [(k,) for k in range(8)]
 
@@ -121,6 +122,24 @@ def test_the_estimate_is_the_rivals_value_and_the_paired_difference():
     told = estimate(measured(runs), "new", [("best", (0.65,))], ORDERS[:2])
     assert told == pytest.approx((0.6,))
     assert estimate(measured(runs), "new", [], ORDERS[:2]) == pytest.approx((0.8,))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_first_of_balanced_orders_are_latin_squares(seed):
+    orders = tuple(itertools.permutations(range(5)))
+    found = balanced(orders, seed)
+    assert sorted(found) == list(orders)
+    for square in (found[:5], found[:10]):
+        for column in zip(*square, strict=True):
+            assert {column.count(task) for task in range(5)} == {len(square) // 5}
+    assert balanced(orders[::-1], seed) == found  # whatever order they were listed in
+    assert balanced(orders, seed + 9) != found
+
+
+def test_orders_that_end_early_are_balanced_too():
+    found = balanced(tuple(itertools.permutations(range(4), 2)))
+    assert sorted(order[0] for order in found[:4]) == [0, 1, 2, 3]
+    assert sorted(order[1] for order in found[:4]) == [0, 1, 2, 3]
 
 
 def test_the_front_by_hand():
