@@ -127,9 +127,9 @@ class _Class:
         self.rule = Rule.of([p.method for p in pupils], world.device)
         self.method = method = self.rule.method
         first = pupils[0].lesson
-        self.shapes = shapes = {k: v.shape for k, v in first.params.items()}
-        buffer, self.twin = (flat(shapes, len(pupils), world.device) for _ in range(2))
-        self.params, self.slots = (views(b if many else b[0], shapes) for b in (buffer, self.twin))
+        shapes = {k: v.shape for k, v in first.params.items()}
+        buffer, twin = (flat(shapes, len(pupils), world.device) for _ in range(2))
+        self.params, self.slots = (views(b if many else b[0], shapes) for b in (buffer, twin))
         self._put(self._together([p.lesson.params for p in pupils]))
         # autograd's leaves share the buffer's storage, so that they see every step
         self.leaves = {k: v.detach().requires_grad_() for k, v in self.params.items()}
@@ -142,7 +142,7 @@ class _Class:
         self.feed = Feed(places, world.source, world.train, batch=size, spare=self.spare, many=many)
         self.counts = self.feed.counts
         self.state = self._moments(buffer, shapes)
-        self.optimizer = Adam(buffer, self.twin, self.state, training.rate)
+        self.optimizer = Adam(buffer, twin, self.state, training.rate)
         self.chance = Chance([p.seeds for p in pupils], [p.depth for p in pupils], world.device)
         self.context = self._context()
         self.adjusted, self.watched = overrides(method, "adjust"), overrides(method, "after_step")
@@ -153,7 +153,7 @@ class _Class:
         self._hook("before_task")
         spring = self.rule.whole.spring(self.memory)
         if spring is not None:
-            self.springs = Springs(spring, self.params, self.slots, many=self.many)
+            self.springs = Springs(spring, self.params, self.slots)
         for epoch in range(self.training.epochs):
             self.context = self.context._replace(epoch=epoch)
             self._epoch()
@@ -178,7 +178,7 @@ class _Class:
         self._fill(self._gradients(batch, context))
         raw = self.slots
         if self.watched and self.adjusted:
-            raw = views(self.twin.clone() if self.many else self.twin[0].clone(), self.shapes)
+            raw = {k: v.clone() for k, v in self.slots.items()}
         if self.springs is not None:
             self.springs.pull()
         elif self.adjusted:

@@ -26,18 +26,17 @@ def fresh(buffer: Tensor) -> Params:
 class Springs:
     """Adds a quadratic penalty's gradient, weight x (theta - anchor), to gradients in place.
 
-    many: tensors carry a leading axis of lessons, which is pulled in parts that fit into the cache.
+    On a CPU in parts of the first axis that fit into its cache.
     """
 
-    def __init__(self, spring: Spring, params: Params, grads: Params, *, many: bool) -> None:
+    def __init__(self, spring: Spring, params: Params, grads: Params) -> None:
         self.parts: list[tuple[Tensor, ...]] = []
         for name, anchor in spring.anchor.items():
-            whole = (params[name], anchor, spring.weight[name], grads[name])
-            size = (
-                max(1, CACHED // anchor[0].numel()) if many and anchor.device.type == "cpu" else len(anchor)
-            )
-            room = torch.empty_like(anchor[:size])
-            for part in zip(*(v.split(size) for v in whole), strict=True) if many else [whole]:
+            most = CACHED // max(1, anchor[0].numel()) if anchor.device.type == "cpu" else len(anchor)
+            weight = spring.weight[name]
+            whole = (params[name], anchor, weight.expand(len(anchor), *weight.shape[1:]), grads[name])
+            room = torch.empty_like(anchor[: max(1, most)])
+            for part in zip(*(v.split(len(room)) for v in whole), strict=True):
                 self.parts.append((*part, room[: len(part[1])]))
 
     def pull(self) -> None:

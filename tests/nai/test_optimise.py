@@ -40,9 +40,9 @@ def test_springs_pull_as_adjust_does_bit_for_bit(kind, cached, monkeypatch):
         mine = {k: v[n] for k, v in memory.items()}
         found = method.adjust(alone["g"], alone["p"], mine, None)
         assert all(torch.equal(found[k], expected[k][n]) for k in found)
-        Springs(method.spring(mine), alone["p"], alone["g"], many=False).pull()
+        Springs(method.spring(mine), alone["p"], alone["g"]).pull()
         assert all(torch.equal(found[k], alone["g"][k]) for k in found)
-    Springs(rule.whole.spring(memory), params, grads, many=True).pull()
+    Springs(rule.whole.spring(memory), params, grads).pull()
     assert all(torch.equal(expected[k], grads[k]) for k in grads)
 
 
