@@ -32,6 +32,11 @@ class Ledger:
         """Where workers keep lessons that others may go on from; what is lost there is trained again."""
         return self.store.folder.parent / "states"
 
+    @property
+    def scratch(self) -> Path:
+        """Ray Tune's own files, which nobody needs afterwards."""
+        return self.store.folder.parent / "ray"
+
     def write(self, rows: list[Row]) -> None:
         """Make rows durable, then known."""
         if rows:

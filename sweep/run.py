@@ -3,7 +3,6 @@
 import contextlib
 import os
 import secrets
-import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -71,15 +70,13 @@ BURST = 5.0
 
 def on_ray(ledger: Ledger, benchmark: Any, resources: Resources) -> bool:
     """Jobs as Ray Tune trials on a running cluster; False when it was interrupted."""
-    scratch = ledger.store.folder.parent / "ray"
     searcher = AgendaSearcher(ledger)
     try:
-        while not _ran(_tuner(searcher, benchmark, resources, scratch)):
+        while not _ran(_tuner(searcher, benchmark, resources, ledger.scratch)):
             searcher.fell()
         if searcher.broken:
             raise searcher.broken
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
         ledger.refresh()
     return ledger.agenda.finished
 

@@ -104,6 +104,7 @@ def _run(space: Space, folder: Folder, watch: Watch, way: Way) -> tuple[dict[str
     with tracker(folder, space.name) if way.track else contextlib.nullcontext() as writer:
         ledger = Ledger(store, agenda, writer.submit if writer else _untracked, _told(agenda, folder, watch))
         interrupted = _work(ledger, benchmark, watch, way)
+        shutil.rmtree(ledger.scratch, ignore_errors=True)  # that of drivers which were killed, too
         watch.stage("writing the report")
         standing.keep(folder.snapshot, agenda.snapshot())
         results = publish(folder, agenda.asked(), store.records.rows)

@@ -44,14 +44,14 @@ class Disk:
             state = read(self._file(key), key)
             os.utime(self._file(key))
         except BROKEN:
-            self._file(key).unlink(missing_ok=True)
+            self._forget(key)
             return None
         self._spill(self.shelf.put(key, state), key)
         return state
 
     def put(self, key: str, state: State) -> None:
         """Keeps a state in memory; what has no room there any more goes to its file."""
-        self._file(key).unlink(missing_ok=True)
+        self._forget(key)
         self._spill(self.shelf.put(key, state))
 
     def flush(self) -> None:
@@ -63,6 +63,10 @@ class Disk:
 
     def _file(self, key: str) -> Path:
         return self.folder / f"{key}{ENDING}"
+
+    def _forget(self, key: str) -> None:
+        with suppress(OSError):
+            self._file(key).unlink(missing_ok=True)
 
     def _spill(self, gone: list[tuple[str, State]], but: str = "") -> None:
         for key, state in gone:

@@ -107,8 +107,9 @@ def test_rows_arrive_from_workers_whose_disk_is_their_own(ray, alone, tmp_path, 
     elsewhere = tmp_path / "elsewhere"
     plain = run._trainable
 
-    def far_away(config, *, benchmark, records, resources):
-        plain(config, benchmark=benchmark, records=str(elsewhere), resources=resources)
+    def far_away(config, *, benchmark, records, states, resources):
+        own = {"records": str(elsewhere), "states": str(tmp_path / "own")}
+        plain(config, benchmark=benchmark, **own, resources=resources)
 
     monkeypatch.setattr(run, "_trainable", far_away)
     tuned(tiny(), tmp_path / "out")
@@ -124,8 +125,8 @@ def test_rows_arrive_from_workers_that_cannot_write_at_all(ray, alone, tmp_path,
     nowhere = tmp_path / "file" / "records"  # not even for root
     plain = run._trainable
 
-    def diskless(config, *, benchmark, records, resources):
-        plain(config, benchmark=benchmark, records=str(nowhere), resources=resources)
+    def diskless(config, *, benchmark, records, states, resources):
+        plain(config, benchmark=benchmark, records=str(nowhere), states=str(nowhere), resources=resources)
 
     monkeypatch.setattr(run, "_trainable", diskless)
     tuned(tiny(), tmp_path / "out")
@@ -139,10 +140,10 @@ def test_a_full_disk_ends_the_call_with_the_reason_and_the_next_one_goes_on(
 
     plain, written = files.add, []
 
-    def full(folder, data):
-        if len(written) == 2:
+    def full(folder, data, **given):
+        if len(written) == 4:  # two suggestions and a job of one of them
             raise OSError(errno.ENOSPC, "no space left on device", str(folder))
-        written.append(plain(folder, data))
+        written.append(plain(folder, data, **given))
         return written[-1]
 
     monkeypatch.setattr(files, "add", full)
@@ -186,7 +187,7 @@ def test_methods_models_and_benchmarks_of_ones_own_reach_the_workers(ray, own, t
         "model={name='own_ray:net', units={choices=[3, 5]}}",
         "method.name='own_ray:Picky'",
         "orders={design='all'}",
-        "report.orders={design='all'}",
+        "confirm.orders={design='all'}",
     )
     tuned(space, tmp_path / "ray")
     inline(space, tmp_path / "inline")
