@@ -5,8 +5,8 @@
 FOLDER holds a study in which every suggestion has run on every order (docs/studies/digits_grid: 20 settings
 of NAI on all 120 orders of the digits, one seed). Each draw takes the suggestions in a random order and plays
 a search by each rule; nothing is trained. The orders are taken at random, balanced as
-`sweep.stopping.balanced` has them (drawn anew each time), or as listed (0 1 2 3 4 first). The last of the rungs
-is the number of all orders. Intervals are 95 % (Wilson for shares): over draws, for this grid. Printed are
+`sweep.stopping.balanced` has them (drawn anew each time), or as listed (0 1 2 3 4 first). The last of the
+rungs is all orders. Intervals are 95 % (Wilson for shares): over draws, for this grid. Printed are
 
 * saved: the share of the runs, and of the task trainings of the order tree, that were not made.
 * winner lost: how often the suggestion that a search without stopping would have chosen was stopped.
