@@ -127,12 +127,12 @@ def stacks(settings: Settings, runs: Sequence[Run], width: int) -> Iterator[Stac
         open_.append(parts)
 
 
-def held(settings: Settings, runs: Sequence[Run], width: int) -> int:
-    """Lessons that a worker holds at most: of each level of the tree the widest stack."""
+def held(settings: Settings, runs: Sequence[Run], width: int) -> tuple[int, int]:
+    """Lessons that a worker holds at most (of each level of the tree its widest stack), and the widest stack."""
     widest: dict[int, int] = {}
     for depth, lessons in stacks(settings, runs, width):
         widest[depth] = max(lessons, widest.get(depth, 0))
-    return 1 + sum(widest.values())
+    return 1 + sum(widest.values()), max(widest.values())
 
 
 def _tree(settings: Settings, runs: Sequence[Run]) -> dict[Any, Any]:

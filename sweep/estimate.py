@@ -178,10 +178,10 @@ def _memory(arm: Arm, known: Measured, space: Space) -> int:
     Held are a stack's lessons for each level of the tree, and once more as the stack that trains them.
     """
     size = known.sizes
-    lessons = held(arm.settings, arm.rungs[-1], known.width) + known.width
+    lessons, widest = held(arm.settings, arm.rungs[-1], known.width)
     later = space.tasks() + (len(arm.rungs) > 1) * len(arm.rungs[0]) * space.search.ahead
     kept = min(shelf_bytes(space.resources), later * size.lesson)
-    work = size.data + lessons * size.lesson + kept + known.width * size.work
+    work = size.data + (lessons + widest) * size.lesson + kept + widest * size.work
     return size.process + size.arrays + max(size.loading, work)
 
 

@@ -92,12 +92,13 @@ def measured(settings: Settings, space: Space, *, clock: Clock = time.perf_count
     alone, lesson = _timed(world, method, training, lessons=1, clock=clock)
     full = _timed(world, method, training, lessons=width, clock=clock)[0] if width > 1 else alone
     times = Times(*((a, max(0.0, f - a) / max(1, width - 1)) for a, f in zip(alone, full, strict=True)))
-    work = _work(world, method, training.batch)
-    return Measured(times, _sizes(world, benchmark.inputs.nbytes, lesson, work), width, training.epochs)
-
-
-def _sizes(world: "World", arrays: int, lesson: int, work: int) -> Sizes:
     process = process_bytes(COMPILER in sys.modules)
+    work = _work(world, method, training.batch)
+    sizes = _sizes(world, benchmark.inputs.nbytes, process=process, lesson=lesson, work=work)
+    return Measured(times, sizes, width, training.epochs)
+
+
+def _sizes(world: "World", arrays: int, *, process: int, lesson: int, work: int) -> Sizes:
     data = sum(v.nbytes for v in world.source if v is not None)
     if world.device.type != "cpu":  # lessons and data are on the card, but come from here
         return Sizes(process, arrays, 0, arrays, 0, 0)

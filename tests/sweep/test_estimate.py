@@ -152,9 +152,9 @@ def test_stacks_are_those_of_a_sweep(monkeypatch):
 def test_held_are_the_widest_stacks_of_each_level():
     runs = [Run(order, (0, 0)) for order in itertools.permutations(range(4))]
     settings = {"method": {"name": "finetune"}}
-    assert held(settings, runs, 100) == 1 + 4 + 12 + 24 + 24
-    assert held(settings, runs, 1) == 1 + 4
-    assert held(settings, runs[:1], 100) == 1 + 4
+    assert held(settings, runs, 100) == (1 + 4 + 12 + 24 + 24, 24)
+    assert held(settings, runs, 1) == (1 + 4, 1)
+    assert held(settings, runs[:1], 100) == (1 + 4, 1)
 
 
 def test_workers_are_the_processors_that_this_process_may_use():
