@@ -128,7 +128,7 @@ def stacks(settings: Settings, runs: Sequence[Run], width: int) -> Iterator[Stac
 
 
 def held(settings: Settings, runs: Sequence[Run], width: int) -> tuple[int, int]:
-    """Lessons that a worker holds at most (of each level of the tree its widest stack), and the widest stack."""
+    """Lessons that a worker holds at most, a stack for each level of the tree, and those of the widest."""
     widest: dict[int, int] = {}
     for depth, lessons in stacks(settings, runs, width):
         widest[depth] = max(lessons, widest.get(depth, 0))
