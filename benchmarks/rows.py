@@ -60,7 +60,7 @@ def row(chosen: Row, order: tuple[int, ...], seeds: tuple[int, int], loss: float
     for place, task in enumerate(order):
         matrix[place + 1 :, task] = 0.98 - loss * np.arange(5 - place) - noise.uniform(0, 0.02)
     accuracy = np.clip(matrix, 0, 1).tolist()
-    return {
+    return dict.fromkeys(record.SCHEMA.names) | {
         "fingerprint": digest([chosen, order, seeds]),
         "suggestion": digest(chosen)[:12],
         "settings": json.dumps(chosen, sort_keys=True),
