@@ -60,6 +60,7 @@ def row(number: int, chance: np.random.Generator) -> dict[str, Any]:
         "seconds": 1.0,
         "device": "cpu",
         "error": None,
+        "chosen": None,
         "finished": 1.7e9 + number,
     }
 

@@ -116,7 +116,9 @@ class Agenda:
         if not found:
             return Confirm(self.space, (), self.book)
         self.top = {method: tuple(one.suggestion for one in some) for method, some in arms.items()}
-        others = [self._very_best(arms).settings | {"method": dict(b)} for b in self.space.baselines()]
+        best = self._very_best(arms).settings
+        plain = {k: v for k, v in best.items() if k != "selection"}  # baselines have nothing to choose
+        others = [plain | {"method": dict(b)} for b in self.space.baselines()]
         self.baselines = tuple(arm(settings, self.identity) for settings in others)
         return Confirm(self.space, [*found, *self.baselines], self.book)
 

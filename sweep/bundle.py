@@ -15,6 +15,7 @@ import torch
 
 from nai import trial as nai_trial
 from nai.seeds import Seeds
+from nai.selection import Continual
 from nai.states import States
 from nai.tasks import Benchmark
 from nai.training import Training
@@ -36,6 +37,7 @@ def trial_of(settings: Settings, run: Run) -> Trial:
         training=Training(**settings["training"]),
         order=tuple(run.order),
         seeds=Seeds(*run.seeds),
+        selection=Continual.of(settings["selection"]) if "selection" in settings else None,
     )
 
 
@@ -173,6 +175,7 @@ def _row(name: str, outcome: Outcome, device: str) -> Row:
         "valid": None if found.valid is None else found.valid.tolist(),
         "test": None if found.test is None else found.test.tolist(),
         "effective_strength": None if found.strengths is None else list(found.strengths),
+        "chosen": None if found.chosen is None else [list(map(float, one)) for one in found.chosen],
         "seconds": found.seconds,
         "width": found.width,
         "error": found.error,
@@ -180,7 +183,7 @@ def _row(name: str, outcome: Outcome, device: str) -> Row:
 
 
 def _failed(name: str, trial: Trial, error: str, device: str) -> Row:
-    nothing: Row = {"valid": None, "test": None, "effective_strength": None}
+    nothing: Row = {"valid": None, "test": None, "effective_strength": None, "chosen": None}
     return _run(name, trial, device) | nothing | {"seconds": 0.0, "width": 1, "error": error}
 
 

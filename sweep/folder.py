@@ -70,7 +70,7 @@ class Folder:
 
     @property
     def snapshot(self) -> Path:
-        """What the sweep consisted of when its driver last looked: for a quick answer, made anew at any time."""
+        """What the sweep consisted of when its driver last looked; it can be made anew at any time."""
         return self.root / "progress.json"
 
     @property

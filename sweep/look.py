@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweep import analysis, parts, record, report
+from sweep import parts, record
 from sweep.analysis import Asked
 from sweep.book import Row
 from sweep.folder import Folder
 from sweep.standing import Snapshot, Standing, kept, relevant
 
 if TYPE_CHECKING:
+    from sweep import report
     from sweep.watch import Watch
 
 
@@ -80,6 +81,8 @@ def _rebuilt(folder: Folder, rows: Sequence[Row]) -> Snapshot:
 
 def publish(folder: Folder, asked: Asked, rows: Sequence[Row]) -> dict[str, Any]:
     """Write results.json, report.html and results.parquet from the records; gives the results."""
+    from sweep import analysis, report  # which draw, and take their time to import
+
     wanted = relevant(rows, asked)
     results = analysis.results(wanted, asked)
     parts.replace(folder.results, analysis.write_json(results).encode())
@@ -108,7 +111,9 @@ def tracked(folder: Folder, results: Mapping[str, Any]) -> tuple[dict[str, Any],
     return summary, files, results["verdict"]
 
 
-def _facts(folder: Folder, rows: Sequence[Row]) -> report.PageFacts:
+def _facts(folder: Folder, rows: Sequence[Row]) -> "report.PageFacts":
+    from sweep import report
+
     seconds = sum(row["seconds"] for row in rows)
     versions = json.loads(rows[0]["versions"]) if rows else {}
     devices = ", ".join(sorted({row["device"] for row in rows}))

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from sweep import parts
 
 Row = dict[str, Any]
-VERSION = "1"
+VERSION = "2"
 CIRCUMSTANCE = frozenset({"seconds", "device", "width", "versions", "finished"})
 """Fields that tell how a row came about; rows that differ in these alone are one result."""
 
@@ -36,13 +36,19 @@ _OPTIONAL = {
     **dict.fromkeys(("valid", "test"), _series(_series(pa.float32()))),
     "effective_strength": _series(pa.float32()),
     "error": pa.string(),
+    "chosen": _series(_series(pa.float64())),
 }
 SCHEMA = pa.schema(
     [pa.field(name, kind, nullable=False) for name, kind in _REQUIRED.items()]
     + [pa.field(name, kind) for name, kind in _OPTIONAL.items()],
     metadata={"nai.schema": VERSION},
 )
-"""One row per suggestion, order and seeds; matrices are [tasks + 1, tasks], accuracy 0..1."""
+"""One row per suggestion, order and seeds; matrices are [tasks + 1, tasks], accuracy 0..1.
+
+chosen: where settings are chosen task by task, [tasks, 4]: rate, strength, trainings tried, plain accuracy.
+"""
+EARLIER = {"1": ("chosen",)}
+"""Versions that are read as well, with the columns that they did not have: empty in their rows."""
 
 
 def checked(rows: Iterable[Row]) -> list[Row]:
@@ -92,20 +98,24 @@ def decode(data: bytes) -> Sequence[Row]:
         raise parts.UnsoundError("not a record of a sweep: it brings an Arrow schema, which is never trusted")
     try:
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
-        _check_schema(file)
-        return _rows(file.read(use_threads=False))
+        lacking = dict.fromkeys(_lacking(file))
+        rows = _rows(file.read(use_threads=False))
+        return [row | lacking for row in rows] if lacking else rows
     except (pa.ArrowException, OSError, ValueError) as error:
         raise parts.UnsoundError(f"not a record of a sweep: {error}") from error
 
 
-def _check_schema(file: pq.ParquetFile) -> None:
+def _lacking(file: pq.ParquetFile) -> Sequence[str]:
+    """The columns that the file's version did not have yet; UnsoundError if it has others than it should."""
     version = (file.metadata.metadata or {}).get(b"nai.schema", b"none").decode(errors="replace")
-    if version != VERSION:
+    if version != VERSION and version not in EARLIER:
         raise parts.UnsoundError(
             f"its schema is version {version}, not {VERSION}; use the release that wrote it"
         )
-    if not file.schema_arrow.equals(SCHEMA):
-        raise parts.UnsoundError(f"its columns are not those of schema version {VERSION}; move it away")
+    lacking = EARLIER.get(version, ())
+    if not file.schema_arrow.equals(pa.schema([field for field in SCHEMA if field.name not in lacking])):
+        raise parts.UnsoundError(f"its columns are not those of schema version {version}; move it away")
+    return lacking
 
 
 def _rows(table: pa.Table) -> list[Row]:

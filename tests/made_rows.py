@@ -46,6 +46,7 @@ def row(chosen: dict[str, Any], order: Order, seed: Seed, **given: Any) -> dict[
         "width": 1,
         "versions": "{}",
         "error": None,
+        "chosen": None,
         "finished": 1.0,
     }
     return plain | given

@@ -96,6 +96,8 @@ class Space(Table):
         for section, table in self._tables(method).items():
             filled = {key: values.get(f"{section}.{key}", setting) for key, setting in table.items()}
             out[section] = {k: v for k, v in filled.items() if not isinstance(v, Choice | Range)}
+        if self.search.protocol == "continual":
+            out["selection"] = self.search.selection
         return out
 
     def first(self, method: str | None = None) -> dict[str, dict[str, Value]]:

@@ -86,6 +86,11 @@ class Search(Table):
         "attempts": Own("protocol", ("continual",), 10),
     }
 
+    @property
+    def selection(self) -> dict[str, Value]:
+        """How settings are chosen task by task, with protocol continual."""
+        return {key: getattr(self, key) for key in ("rates", "decay", "tolerance", "attempts")}
+
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, data: Any) -> Any:

@@ -45,11 +45,14 @@ count = 5
 [search]
 sampler = "grid"
 suggestions = 2
-[report]
+[confirm]
 baselines = ["finetune"]
-[report.orders]
+[confirm.orders]
 design = "random"
 count = 3
+[confirm.seeds]
+init = [0]
+data = [0]
 """
 RUNS = 2 * 5 + 2 * 3
 SIX = """

@@ -43,6 +43,7 @@ def row(name="a", **changes):
         "test": matrix,
         "effective_strength": [0.25, 0.5],
         "error": None,
+        "chosen": None,
         **changes,
     }
 
@@ -250,15 +251,31 @@ def test_drafts_of_killed_writers_are_passed_by(tmp_path):
 def test_parquet_of_another_origin_is_not_a_record(tmp_path):
     record.write(tmp_path, [row("a")])
     path = plant(tmp_path, bare(pa.schema({"x": pa.int64()}), [{"x": 1}], store_schema=False))
-    assert_told_not_read(tmp_path, path, "schema is version none, not 1")
+    assert_told_not_read(tmp_path, path, "schema is version none, not 2")
 
 
 def test_later_schema_is_not_guessed_at(tmp_path, monkeypatch):
     record.write(tmp_path, [row("a")])
     with monkeypatch.context() as later:
-        later.setattr(record_bytes, "VERSION", "2")
+        later.setattr(record_bytes, "VERSION", "3")
         path = record.write(tmp_path, [row("b")])
-    assert_told_not_read(tmp_path, path, "its schema is version 2, not 1; use the release that wrote it")
+    assert_told_not_read(tmp_path, path, "its schema is version 3, not 2; use the release that wrote it")
+
+
+def test_rows_of_the_first_schema_are_read_with_nothing_chosen(tmp_path, monkeypatch):
+    chosen = [[0.01, 1.0, 2.0, 0.9]] * 5
+    with monkeypatch.context() as earlier:
+        kept = [field for field in record.SCHEMA if field.name != "chosen"]
+        earlier.setattr(record_bytes, "SCHEMA", pa.schema(kept, metadata={"nai.schema": "1"}))
+        earlier.setattr(record_bytes, "VERSION", "1")
+        record.write(tmp_path, [{k: v for k, v in row("a").items() if k != "chosen"}])
+    record.write(tmp_path, [row("b") | {"chosen": chosen}])
+    found = record.read(tmp_path)
+    assert not found.problems
+    assert {one["fingerprint"]: one for one in found.rows} == {
+        row("a")["fingerprint"]: row("a"),
+        row("b")["fingerprint"]: row("b") | {"chosen": chosen},
+    }
 
 
 def test_columns_other_than_the_schema_are_refused(tmp_path, monkeypatch):
@@ -267,7 +284,7 @@ def test_columns_other_than_the_schema_are_refused(tmp_path, monkeypatch):
         wide = record.SCHEMA.set(record.SCHEMA.get_field_index("width"), pa.field("width", pa.int64()))
         other.setattr(record_bytes, "SCHEMA", wide)
         path = record.write(tmp_path, [row("b")])
-    assert_told_not_read(tmp_path, path, "columns are not those of schema version 1")
+    assert_told_not_read(tmp_path, path, "columns are not those of schema version 2")
 
 
 def test_bytes_that_are_no_parquet_are_refused(tmp_path):

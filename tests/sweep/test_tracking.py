@@ -45,6 +45,7 @@ def row(suggestion: str, order: tuple[int, ...], *, seed: int = 0, error: str | 
         "width": 1,
         "versions": "{}",
         "error": error,
+        "chosen": None,
         "finished": 1_700_000_000.0 + sum(order[:1]) + seed,
     }
 
