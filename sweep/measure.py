@@ -16,6 +16,7 @@ from sweep.space import Space
 if TYPE_CHECKING:
     from nai.learn import Lesson, World
     from nai.methods import Method
+    from nai.tasks import Benchmark
     from nai.training import Training
 
 Clock = Callable[[], float]
@@ -94,16 +95,18 @@ def measured(settings: Settings, space: Space, *, clock: Clock = time.perf_count
     times = Times(*((a, max(0.0, f - a) / max(1, width - 1)) for a, f in zip(alone, full, strict=True)))
     process = process_bytes(COMPILER in sys.modules)
     work = _work(world, method, training.batch)
-    sizes = _sizes(world, benchmark.inputs.nbytes, process=process, lesson=lesson, work=work)
+    sizes = _sizes(world, benchmark, process=process, lesson=lesson, work=work)
     return Measured(times, sizes, width, training.epochs)
 
 
-def _sizes(world: "World", arrays: int, *, process: int, lesson: int, work: int) -> Sizes:
+def _sizes(world: "World", benchmark: "Benchmark", *, process: int, lesson: int, work: int) -> Sizes:
+    arrays = benchmark.inputs.nbytes
     data = sum(v.nbytes for v in world.source if v is not None)
     if world.device.type != "cpu":  # lessons and data are on the card, but come from here
         return Sizes(process, arrays, 0, arrays, 0, 0)
-    # a copy of the arrays, and two of their float form while they are scaled
-    loading = arrays + 2 * data if world.source.inputs.is_floating_point() else data
+    # a copy of the arrays, and one of their float form before and after each step of scaling them
+    steps = sum(v is not None for v in (benchmark.scale, benchmark.shift))
+    loading = arrays + (1 + steps) * data if world.source.inputs.is_floating_point() else data
     return Sizes(process, arrays, data, loading, lesson, work)
 
 
