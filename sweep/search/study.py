@@ -202,14 +202,17 @@ def _alone(search: Search) -> Iterator[None]:
 
 # ------------------------------------------------------------------ settings as Optuna sees them
 def distribution(parameter: Choice | Range) -> BaseDistribution:
-    """What Optuna draws a setting from: choices by their place, as it knows no lists and takes 1 for true."""
+    """What Optuna draws a setting from: values that can be counted by their place.
+
+    It knows no lists, takes 1 for true, and rounds steps of real numbers in more than one way.
+    """
     if isinstance(parameter, Choice):
         return CategoricalDistribution(range(len(parameter.choices)))
+    if (values := parameter.values()) is not None:
+        return IntDistribution(0, len(values) - 1)
     if parameter.whole:
-        return IntDistribution(
-            int(parameter.low), int(parameter.high), log=parameter.log, step=int(parameter.step or 1)
-        )
-    return FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
+        return IntDistribution(int(parameter.low), int(parameter.high), log=parameter.log)
+    return FloatDistribution(parameter.low, parameter.high, log=parameter.log)
 
 
 def drawn(trial: Trial, name: str, one: BaseDistribution) -> Any:
@@ -217,29 +220,25 @@ def drawn(trial: Trial, name: str, one: BaseDistribution) -> Any:
     if isinstance(one, CategoricalDistribution):
         return trial.suggest_categorical(name, one.choices)
     if isinstance(one, IntDistribution):
-        return trial.suggest_int(name, one.low, one.high, step=one.step, log=one.log)
+        return trial.suggest_int(name, one.low, one.high, log=one.log)
     assert isinstance(one, FloatDistribution)
-    return trial.suggest_float(name, one.low, one.high, step=one.step, log=one.log)
+    return trial.suggest_float(name, one.low, one.high, log=one.log)
 
 
 def coded(name: str, parameter: Choice | Range, value: Any) -> Any:
     """A value as Optuna sees it; ValueError when the space does not have it."""
-    if isinstance(parameter, Range):
-        if not parameter.low <= value <= parameter.high:
-            raise ValueError(
-                f"{name} = {value} is not from {parameter.low} to {parameter.high}: "
-                "widen the range or leave it out"
-            )
-        return value
-    places = [i for i, choice in enumerate(parameter.choices) if among(value, (choice,))]
-    if not places:
-        raise ValueError(f"{name} = {value!r} is none of its choices: add it to them or leave it out")
-    return places[0]
+    try:
+        value = parameter.drawn(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    values = parameter.values()
+    return value if values is None else [among(value, (one,)) for one in values].index(True)
 
 
 def plain(parameter: Choice | Range, value: Any) -> Any:
     """The setting itself, back from what Optuna sees."""
-    return parameter.choices[value] if isinstance(parameter, Choice) else value
+    values = parameter.values()
+    return value if values is None else values[value]
 
 
 # ------------------------------------------------------------------ stopping early
