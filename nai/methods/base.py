@@ -70,6 +70,11 @@ class Method(ABC):  # noqa: B024  (every hook has a default: finetuning)
     acts_with: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = {}
     """Hyperparameters that are read only with some values of another: name to that other and these values."""
 
+    @property
+    def idle(self) -> frozenset[str]:
+        """Hooks of its own that change nothing with these hyperparameters, so they are not called."""
+        return frozenset()
+
     def step_draws(self, net: Network, batch: int) -> dict[str, Draw]:
         """Draws for every training step."""
         return {}
@@ -144,8 +149,8 @@ class Method(ABC):  # noqa: B024  (every hook has a default: finetuning)
 
 
 def overrides(method: Method, hook: str) -> bool:
-    """Whether the method has its own version of a hook (else it costs nothing)."""
-    return getattr(type(method), hook) is not getattr(Method, hook)
+    """Whether the method has its own version of a hook, and a use for it (else it costs nothing)."""
+    return getattr(type(method), hook) is not getattr(Method, hook) and hook not in method.idle
 
 
 def described(method: Method, without: Collection[str] = ()) -> str:

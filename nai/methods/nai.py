@@ -99,6 +99,11 @@ class Nai(Method):
             raise ValueError(f"sparsity {self.sparsity} acts only with penalty 'group_l2'")
 
     # ---------------------------------------------------------------- hooks
+    @property
+    def idle(self) -> frozenset[str]:
+        unused = {"adjust" if self.penalty == "group_l2" else "after_epoch"}
+        return frozenset(unused | ({"before_task"} if self.reset == "none" else set()))
+
     def task_draws(self, net: Network, rows: int) -> dict[str, Draw]:
         draws = {} if self.reset == "none" else redraws(net, net.body())
         if self.importance_source == "random":

@@ -492,3 +492,13 @@ def test_nets_that_are_no_chain_have_no_outgoing_groups(method):
         ValueError, match=r"ResNet18 has layers fed by several others: .* use group 'incoming'"
     ):
         begin(where, method, Seeds())
+
+
+@pytest.mark.parametrize("penalty", ["squared_l2", "group_l2"])
+@pytest.mark.parametrize("reset", ["none", "all", "unimportant"])
+def test_hooks_said_to_be_idle_change_nothing(penalty, reset, monkeypatch):
+    where, method = world(), Nai(penalty=penalty, reset=reset)
+    assert len(method.idle) == 1 + (reset == "none")
+    spared = taught(where, method, (2, 0, 1))
+    monkeypatch.setattr(Nai, "idle", frozenset())
+    assert not differing(spared, taught(where, method, (2, 0, 1)))
