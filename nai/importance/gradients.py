@@ -4,11 +4,12 @@ Two ways to the same numbers: exact algebra for nets of linear layers (a sample'
 product, so its square is the outer product of squares) and `vmap` of `grad` for all others.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
-from torch.func import grad, vmap
+from torch.func import grad, vjp, vmap
 
 from nai.models import Network, Params
 from nai.tasks import Batch, Rows, Samples, gather
@@ -47,32 +48,62 @@ def per_sample(
 
     rows: weights that sum to 1 give a mean over samples. labels: [rows], in place of the data's.
     """
-    way, chunk = (_by_algebra, CHUNK) if net.dense else (by_vmap, CHUNK_VMAP)
-    total: Params = {}
+    return each_score(net, params, rows, source, scores=(score,), power=power, labels=labels)[0]
+
+
+def each_score(
+    net: Network,
+    params: Params,
+    rows: Rows,
+    source: Samples,
+    *,
+    scores: Sequence[Score],
+    power: Power,
+    labels: Tensor | None = None,
+) -> list[Params]:
+    """`per_sample` for several scores at once: what they share (a dense net's forward pass) is done once."""
+    way, chunk = (_by_algebra, CHUNK) if net.dense else (_each_by_vmap, CHUNK_VMAP)
+    totals: list[Params] = [{} for _ in scores]
     for at in range(0, rows.indices.shape[0], chunk):
         batch = gather(source, Rows(rows.indices[at : at + chunk], rows.weights[at : at + chunk]))
         batch = batch if labels is None else batch._replace(labels=labels[at : at + chunk])
-        part = way(net, params, batch, score, power)
-        total = {k: total[k] + v for k, v in part.items()} if total else part
-    return total
+        for total, part in zip(totals, way(net, params, batch, scores, power), strict=True):
+            for name, value in part.items():
+                total[name] = total[name].add_(value) if name in total else value
+    return totals
 
 
-def _by_algebra(net: Network, params: Params, batch: Batch, score: Score, power: Power) -> Params:
+def _by_algebra(
+    net: Network, params: Params, batch: Batch, scores: Sequence[Score], power: Power
+) -> Iterator[Params]:
     layers = (*net.hidden, net.head)
     taps = [batch.inputs.new_zeros(batch.inputs.shape[0], layer.units) for layer in layers]
 
-    def value(taps: list[Tensor]) -> tuple[Tensor, tuple[Tensor, tuple[Tensor, ...]]]:
+    def logits_of(taps: list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
         trace = net.trace(params, batch.inputs, taps=taps)
-        scores, weights = score(trace.logits, batch)
-        return scores.sum(), (weights, trace.inputs)
+        return trace.logits, trace.inputs
 
-    gradients, (weights, inputs) = grad(value, has_aux=True)(taps)
-    total = {}
-    for layer, out, read in zip(layers, gradients, inputs, strict=True):
-        weight, bias = layer.parameters
-        scaled = power(out) * (weights * batch.weights)[:, None]
-        total[weight], total[bias] = scaled.mT @ power(read), scaled.sum(0)
-    return total
+    logits, pulled, inputs = vjp(logits_of, taps, has_aux=True)  # type: ignore[misc]
+    reads = [power(x) for x in inputs]
+    for score in scores:
+        slope, weights = grad(partial(_summed, score), has_aux=True)(logits, batch)
+        total = {}
+        for layer, out, read in zip(layers, pulled(slope)[0], reads, strict=True):
+            weight, bias = layer.parameters
+            scaled = power(out) * (weights * batch.weights)[:, None]
+            total[weight], total[bias] = scaled.mT @ read, scaled.sum(0)
+        yield total
+
+
+def _summed(score: Score, logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    scores, weights = score(logits, batch)
+    return scores.sum(), weights
+
+
+def _each_by_vmap(
+    net: Network, params: Params, batch: Batch, scores: Sequence[Score], power: Power
+) -> Iterator[Params]:
+    return (by_vmap(net, params, batch, score, power) for score in scores)
 
 
 def by_vmap(net: Network, params: Params, batch: Batch, score: Score, power: Power) -> Params:

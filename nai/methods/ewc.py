@@ -6,7 +6,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nai.importance.gradients import CHUNK, Score, expected_likelihood, likelihood, per_sample, square
+from nai.importance.gradients import (
+    CHUNK,
+    Score,
+    each_score,
+    expected_likelihood,
+    likelihood,
+    per_sample,
+    square,
+)
 from nai.methods.anchored import mean_anchor, pull, spring_of, unguarded
 from nai.methods.base import Context, Memory, Method, Spring, mask_of, one_of, positive
 from nai.models import Network, Params
@@ -74,7 +82,8 @@ def fisher(net: Network, params: Params, rows: Rows, context: Context, labels: s
     if labels == "sample":
         return summed(likelihood(mask), sampled_labels(net, params, rows, context))
     used = context.heads[context.task[None]][0].int().argsort(descending=True, stable=True)
-    parts = [summed(expected_likelihood(used[c], mask)) for c in range(context.widest)]
+    scores = [expected_likelihood(used[c], mask) for c in range(context.widest)]
+    parts = each_score(net, params, rows, context.source, scores=scores, power=square)
     return {k: torch.stack([p[k] for p in parts]).sum(0) for k in parts[0]}
 
 
