@@ -159,10 +159,18 @@ def half(orders: Sequence[Order], strengths: Sequence[float]) -> tuple[float, fl
     return statistics.mean(float(o.result.test[-1].mean()) for o in outcomes), seconds
 
 
+def halves(orders: Sequence[Order]) -> tuple[list[Order], list[Order]]:
+    """Orders in two parts of task trainings as equal in number as a cut through their sorted list allows."""
+    whole = sorted(orders)
+    parts = [(whole[:cut], whole[cut:]) for cut in range(1, len(whole))]
+    return min(
+        parts, key=lambda pair: max(len({o[:d] for o in p for d in range(1, TASKS + 1)}) for p in pair)
+    )
+
+
 def study(data: Arrays, asked: argparse.Namespace, folder: Path, figures: Figures) -> None:
     """Part study: 24 orders x 2 strengths, ours whole, Avalanche a sample with as many of each strength."""
-    file, cut = saved(folder / "images.npz", data), len(DRAWN) // 2
-    halves, sample = (sorted(DRAWN)[:cut], sorted(DRAWN)[cut:]), DRAWN[: asked.sample // 2]
+    file, sample = saved(folder / "images.npz", data), DRAWN[: asked.sample // 2]
     with ExitStack() as stack:
         sides = [
             stack.enter_context(Avalanche(asked.python, file, [256, 256], fused=asked.fused)) for _ in "ab"
@@ -171,7 +179,7 @@ def study(data: Arrays, asked: argparse.Namespace, folder: Path, figures: Figure
         pool = stack.enter_context(ProcessPoolExecutor(2, get_context("spawn"), ready, (str(file),)))
 
         def mine() -> list[tuple[float, float]]:
-            return list(pool.map(half, halves, [[own for own, _ in STRENGTHS]] * 2))
+            return list(pool.map(half, halves(DRAWN), [[own for own, _ in STRENGTHS]] * 2))
 
         def their_half(side: Avalanche, strength: float) -> list[dict[str, Any]]:
             return [side.run("ewc", strength, order, IMAGES) for order in sample]
