@@ -11,6 +11,7 @@ from sweep.book import Book
 from sweep.jobs import Arm, Cell, Identity, Run, Seed, Work, arm, crossed
 from sweep.search import Judge, Suggester
 from sweep.space import Objective, Space
+from sweep.stopping import balanced
 
 Values = tuple[float, ...]
 """One number for each objective."""
@@ -204,6 +205,8 @@ def _options(one: Objective) -> dict[str, float]:
 def course(space: Space, tasks: int) -> Course:
     """What every suggestion of a space runs: whole orders, or the first tasks of each."""
     orders = space.search_orders(tasks)
+    if space.search.rungs and space.orders.design == "all":  # as listed, the first all begin with one task
+        orders = balanced(orders)
     first = space.search.tasks or tasks
     reached = [tuple(dict.fromkeys(one[:first] for one in orders[:rung])) for rung in space.rungs(tasks)]
     return Course(reached[-1], tuple(dict.fromkeys(map(len, reached))), space.pairs)

@@ -76,7 +76,7 @@ class Search(Table):
     attempts: Count | None = None
 
     OWN: ClassVar = {
-        "level": Own("stopping", ("race", "wilcoxon"), 0.1),
+        "level": Own("stopping", ("race", "wilcoxon"), 0.05),
         "keep": Own("stopping", ("percentile",), 0.25),
         "eta": Own("stopping", ("asha", "hyperband"), 3),
         "tasks": Own("protocol", ("first_tasks",), None),

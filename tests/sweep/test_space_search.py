@@ -45,7 +45,7 @@ CONTINUAL = SPACE[: SPACE.index("strength")] + "strength = 1000.0\n" + SPACE[SPA
 def test_rungs_race_unless_another_rule_is_named():
     assert (space().search.stopping, space().rungs(5)) == ("none", (24,))
     rungs = space("search.rungs=[4, 12]")
-    assert (rungs.search.stopping, rungs.search.level, rungs.rungs(5)) == ("race", 0.1, (4, 12, 24))
+    assert (rungs.search.stopping, rungs.search.level, rungs.rungs(5)) == ("race", 0.05, (4, 12, 24))
     assert space("search.rungs=[4]", "orders.count=40").rungs(5) == (4, 40)
 
 
@@ -274,4 +274,4 @@ def test_every_method_may_be_built_of_its_published_settings(method):
 
 
 def test_a_search_of_its_own_has_the_same_defaults():
-    assert Search(suggestions=3).stopping == "none" and Search(suggestions=3, rungs=(2,)).level == 0.1
+    assert Search(suggestions=3).stopping == "none" and Search(suggestions=3, rungs=(2,)).level == 0.05
