@@ -26,7 +26,7 @@ KEEPERS = {
     "sklearn": ("nai/datasets.py",),
     "plotly": ("sweep/report*.py",),
     "jinja2": ("sweep/report*.py",),
-    "pydantic": ("sweep/space*.py", "sweep/mistakes.py"),
+    "pydantic": ("sweep/space*.py", "sweep/mistakes.py", "sweep/past.py", "sweep/standing.py"),
     "typer": ("sweep/cli*.py", "sweep/progress.py"),
     "rich": ("sweep/cli*.py", "sweep/progress.py"),
     "pandas": (),

@@ -408,12 +408,18 @@ def test_results_fit_the_terminal(first, width, monkeypatch):
 
 def test_no_color_is_respected(monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")
-    found = {"table": [], "verdict": "fine.", "cautions": ["One seed only."]}
+    found = {
+        "table": [],
+        "verdict": "fine.",
+        "cautions": ["One seed only."],
+        "saved": {"full": 40, "ran": 25},
+        "hunts": [],
+    }
     results(console(), found)
     monkeypatch.setenv("NO_COLOR", "1")
     coloured = capsys.readouterr().out
     results(console(), found)
-    assert "\x1b[33m" in coloured
+    assert "\x1b[33m" in coloured and "saved 15 of 40 runs of the full grid" in coloured
     assert not re.search(r"\x1b\[(3|4)\dm", capsys.readouterr().out)
 
 
