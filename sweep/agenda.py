@@ -7,7 +7,7 @@ from typing import Any
 from nai.orders import Order
 from sweep import analysis
 from sweep.analysis import Asked, Goal, by_order, labels
-from sweep.book import Book, Row, cell_of
+from sweep.book import Book, Row, among, cell_of
 from sweep.confirm import Confirm
 from sweep.contest import course, goals, opened, placed
 from sweep.hunting import Hunting, Request
@@ -197,7 +197,7 @@ class Agenda:
 
     def relevant(self, rows: Iterable[Row]) -> list[Row]:
         """Rows of the runs that this sweep consists of; records may hold more, of a stage since changed."""
-        return [row for row in rows if cell_of(row) in self.wanted]
+        return among(rows, self.wanted)
 
     def snapshot(self) -> Snapshot:
         """What the sweep consists of as far as is known now."""

@@ -1,6 +1,6 @@
 """The rows of a sweep by what they are about: suggestion, order and seeds."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,16 @@ Row = dict[str, Any]
 def cell_of(row: Row) -> Cell:
     """What a row is about."""
     return Cell(row["suggestion"], tuple(row["order"]), (row["seed_init"], row["seed_data"]))
+
+
+def among(rows: Iterable[Row], wanted: Container[Cell]) -> list[Row]:
+    """The rows that are about these cells, one each: where two releases gave results, the later one."""
+    found: dict[Cell, Row] = {}
+    for row in rows:
+        cell = cell_of(row)
+        if cell in wanted and (cell not in found or found[cell]["finished"] < row["finished"]):
+            found[cell] = row
+    return list(found.values())
 
 
 class Book:

@@ -41,6 +41,14 @@ def trial_of(settings: Settings, run: Run) -> Trial:
     )
 
 
+def fingerprint_of(row: Row) -> str:
+    """The fingerprint that a run of a row's settings, order and seeds has in this release."""
+    settings = json.loads(row["settings"])
+    digest = settings["benchmark"].pop("digest")
+    run = Run(tuple(row["order"]), (row["seed_init"], row["seed_data"]))
+    return nai_trial.fingerprint(trial_of(settings, run), digest)
+
+
 def identity(digest: str) -> Identity:
     """Names of settings on a benchmark of this content."""
     nothing = Run((), (0, 0))

@@ -14,6 +14,8 @@ from sweep.standing import Standing
 
 Row = dict[str, Any]
 Told = Callable[[Standing], None]
+SHELF = 0.25
+"""Share of a worker's memory, if that is limited, for lessons that others may go on from."""
 RETRIES = 2
 """Times that a bundle is started again whose worker died before it got anything done."""
 
@@ -78,8 +80,8 @@ def options(resources: Resources) -> dict[str, Any]:
 
 
 def shelf_bytes(resources: Resources) -> int:
-    """How much of its memory a worker gives to lessons that others may go on from: a quarter of its limit."""
-    return int(resources.memory * 1e9 / 4) if resources.memory else 2**30
+    """How much of its memory a worker gives to lessons that others may go on from."""
+    return int(resources.memory * 1e9 * SHELF) if resources.memory else 2**30
 
 
 def bursts(rows: Iterator[Row], seconds: float) -> Iterator[list[Row]]:

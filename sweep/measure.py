@@ -94,12 +94,13 @@ def measured(settings: Settings, space: Space, *, clock: Clock = time.perf_count
     full = _timed(world, method, training, lessons=width, clock=clock)[0] if width > 1 else alone
     times = Times(*((a, max(0.0, f - a) / max(1, width - 1)) for a, f in zip(alone, full, strict=True)))
     process = process_bytes(COMPILER in sys.modules)
-    work = _work(world, method, training.batch)
-    sizes = _sizes(world, benchmark, process=process, lesson=lesson, work=work)
+    work = work_bytes(world, method, training.batch)
+    sizes = sizes_of(world, benchmark, process=process, lesson=lesson, work=work)
     return Measured(times, sizes, width, training.epochs)
 
 
-def _sizes(world: "World", benchmark: "Benchmark", *, process: int, lesson: int, work: int) -> Sizes:
+def sizes_of(world: "World", benchmark: "Benchmark", *, process: int, lesson: int, work: int) -> Sizes:
+    """What a worker holds of these; on a card the lessons and the data are there."""
     arrays = benchmark.inputs.nbytes
     data = sum(v.nbytes for v in world.source if v is not None)
     if world.device.type != "cpu":  # lessons and data are on the card, but come from here
@@ -110,7 +111,7 @@ def _sizes(world: "World", benchmark: "Benchmark", *, process: int, lesson: int,
     return Sizes(process, arrays, data, loading, lesson, work)
 
 
-def _work(world: "World", method: "Method", batch: int) -> int:
+def work_bytes(world: "World", method: "Method", batch: int) -> int:
     """Bytes that one lesson of a stack takes at most, beside itself."""
     from nai import footprint
     from nai.evaluate import CHUNK
@@ -178,7 +179,9 @@ def _timed(
     data, pool = (sum(map(len, w.train)) for w in (world, few))
     share = data / pool
     look = sum(map(len, (*world.valid, *world.test))) / sum(map(len, (*some.valid, *some.test)))
-    return (epoch * share, max(0.0, once - epoch) * _grown(method, share), looked * look), _bytes(learnt[0])
+    return (epoch * share, max(0.0, once - epoch) * _grown(method, share), looked * look), lesson_bytes(
+        learnt[0]
+    )
 
 
 def _grown(method: "Method", share: float) -> float:
@@ -188,5 +191,6 @@ def _grown(method: "Method", share: float) -> float:
     return share if overrides(method, "after_task") else 1.0
 
 
-def _bytes(lesson: "Lesson") -> int:
+def lesson_bytes(lesson: "Lesson") -> int:
+    """Bytes of a lesson with its memory and moments."""
     return sum(v.nbytes for part in (lesson.params, lesson.memory, lesson.optimizer) for v in part.values())

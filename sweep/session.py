@@ -19,7 +19,7 @@ from sweep.hunting import Request
 from sweep.ledger import Ledger, inline
 from sweep.look import Ended, publish, render, reopened, status, sync, tracked, tracker
 from sweep.past import past, request
-from sweep.space import Space, read
+from sweep.space import Resources, Space, read
 from sweep.standing import Standing
 from sweep.watch import Watch
 
@@ -103,7 +103,7 @@ def _run(space: Space, folder: Folder, watch: Watch, way: Way) -> tuple[dict[str
     agenda = _agenda(space, folder, store, watch=watch, benchmark=benchmark, grain=grain)
     with tracker(folder, space.name) if way.track else contextlib.nullcontext() as writer:
         ledger = Ledger(store, agenda, writer.submit if writer else _untracked, _told(agenda, folder, watch))
-        interrupted = _work(ledger, benchmark, watch, way)
+        interrupted = _work(ledger, benchmark, _limited(space, benchmark, grain), watch=watch, way=way)
         shutil.rmtree(ledger.scratch, ignore_errors=True)  # that of drivers which were killed, too
         watch.stage("writing the report")
         standing.keep(folder.snapshot, agenda.snapshot())
@@ -129,19 +129,18 @@ def _loaded(space: Space, watch: Watch, way: Way) -> tuple[Any, int]:
     first = space.first(space.methods[0].name)
     benchmark = load(Named.of(**first["benchmark"]))
     net = network_of(Named.of(**first["model"]), benchmark)
-    return benchmark, width(net, place) if place else 1
+    wanted = space.resources.stack
+    return benchmark, width(net, place, None if wanted == "auto" else int(wanted)) if place else 1
 
 
 def _agenda(
     space: Space, folder: Folder, store: record.Store, *, watch: Watch, benchmark: Any, grain: int
 ) -> Agenda:
     """What there is to do beyond what the folder holds; what of it cannot be read is said."""
-    from nai.trial import NUMERICS
     from sweep.bundle import identity
 
     store.refresh()
-    rows = [row for row in store.records.rows if numerics(row) == NUMERICS]
-    known, odd = past(folder, rows)
+    known, odd = past(folder, current(store.records.rows))
     for path, reason in (*store.records.problems, *odd):
         watch.note(f"{path} is not read: {reason}")
     for conflict in store.records.conflicts:
@@ -154,9 +153,21 @@ def _agenda(
     return Agenda(space, identity(benchmark.digest), known, grain=grain, noted=noted)
 
 
-def numerics(row: Row) -> int:
-    """The NUMERICS of `nai.trial` that a row was made with; rows of others are of other results."""
-    return int(json.loads(row["versions"]).get("numerics", 1))
+def current(rows: Sequence[Row]) -> list[Row]:
+    """Rows of suggestions whose results this release would give again; others are as if not on record.
+
+    One row of a suggestion tells for all of them. What cannot be made any more, such as a method that is not
+    here, is left as it is.
+    """
+    from sweep.bundle import fingerprint_of
+
+    first = {row["suggestion"]: row for row in rows}
+    stale = set()
+    for name, row in first.items():
+        with contextlib.suppress(ValueError, ImportError):
+            if fingerprint_of(row) != row["fingerprint"]:
+                stale.add(name)
+    return [row for row in rows if row["suggestion"] not in stale]
 
 
 def _told(agenda: Agenda, folder: Folder, watch: Watch) -> Callable[[Standing], None]:
@@ -173,9 +184,18 @@ def _told(agenda: Agenda, folder: Folder, watch: Watch) -> Callable[[Standing], 
     return told
 
 
-def _work(ledger: Ledger, benchmark: Any, watch: Watch, way: Way) -> bool:
+def _limited(space: Space, benchmark: Any, grain: int) -> Resources:
+    """What a worker may take; its stacks are as wide as its memory allows, if that is limited."""
+    from sweep.limit import lessons
+
+    if space.resources.memory is None:
+        return space.resources
+    return space.resources.model_copy(update={"stack": lessons(space, benchmark, grain)})
+
+
+def _work(ledger: Ledger, benchmark: Any, resources: Resources, *, watch: Watch, way: Way) -> bool:
     """Run what is missing; True when the user cut it short."""
-    agenda, resources = ledger.agenda, ledger.agenda.space.resources
+    agenda = ledger.agenda
     waiting = agenda.waiting  # which takes in what is on record
     ledger.told(agenda.standing())
     if not waiting:

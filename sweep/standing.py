@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sweep import parts
 from sweep.analysis import Asked
-from sweep.book import Row, cell_of
+from sweep.book import Row, among
 from sweep.jobs import Cell
 
 
@@ -67,8 +67,7 @@ def kept(path: Path) -> Snapshot | None:
 
 def relevant(rows: Iterable[Row], asked: Asked) -> list[Row]:
     """Rows of the runs that the sweep consists of; records may hold more, of a stage since changed."""
-    wanted = set(_wanted(asked))
-    return [row for row in rows if cell_of(row) in wanted]
+    return among(rows, set(_wanted(asked)))
 
 
 def _wanted(asked: Asked) -> Iterable[Cell]:

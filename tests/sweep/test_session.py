@@ -255,3 +255,10 @@ def test_a_finished_sweep_puts_many_record_files_into_one_and_keeps_every_row(wh
     assert len(parts(copy)) == 1
     assert lasting(rows(copy)) == lasting(rows(whole))
     assert results(copy) == results(whole)
+
+
+def test_results_that_this_release_would_not_give_again_are_run_again(whole, copy, monkeypatch):
+    monkeypatch.setattr("nai.trial.NUMERICS", 1000)
+    ended = inline(tiny(), copy)
+    assert len(rows(copy)) == 2 * RUNS  # the old ones stay on record
+    assert ended.results["done"] == RUNS and ended.results["complete"]
