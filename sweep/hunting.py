@@ -1,7 +1,7 @@
 """The hunt for the order that is worst, or best, for one suggestion, as a stage of a sweep."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from sweep.book import Book
 from sweep.jobs import Arm, Cell, Seed, Work, crossed
 from sweep.worst import Hunt, usual_budget
 
+Matrix = NDArray[np.float64]
 REFERENCE_SEED = 7
 """Seed of the random orders that a hunt is compared with: the same for every hunt of a sweep."""
 
@@ -32,6 +33,19 @@ class Request:
     strategy: str = "surrogate"
     seed: int = 0
     random: int = 20
+
+    def hunt(self, tasks: int, known: Mapping[Order, Matrix]) -> Hunt:
+        """The hunt itself, over so many tasks; ValueError for a request that cannot be carried out."""
+        if min(*self.seeds, self.random) < 0:
+            raise ValueError(f"seeds {self.seeds} and random {self.random} must be at least 0")
+        return Hunt(
+            tasks,
+            budget=self.budget,
+            seed=self.seed,
+            direction="worst" if self.worst else "best",
+            strategy=self.strategy,
+            known=known,
+        )
 
 
 class Hunting:
@@ -64,30 +78,22 @@ class Hunting:
 
     def work(self, arm: Arm, confirmed: Sequence[Order]) -> Iterator[Work]:
         """What there is to run now; what these orders reached is known to the hunt from the start."""
-        if not self.hunt:
+        if self.hunt is None:
             self.hunt = self._hunt(arm, confirmed)
             yield Work(arm, crossed(self.reference, self.seeds))
-            yield from self._next(arm)
+            yield from self._next(arm, self.hunt)
         while self.open and not any(self._lacks(arm, order) for order in self.open):
-            assert self.hunt
             for order in self.open:
                 self.hunt.tell(order, self._matrix(arm, order))
-            yield from self._next(arm)
+            yield from self._next(arm, self.hunt)
 
     def _hunt(self, arm: Arm, confirmed: Sequence[Order]) -> Hunt:
-        known = {order: self._matrix(arm, order) for order in confirmed}
-        return Hunt(
-            self.tasks,
-            budget=self.request.budget,
-            seed=self.request.seed,
-            direction="worst" if self.request.worst else "best",
-            strategy=self.request.strategy,
-            known={order: matrix for order, matrix in known.items() if matrix is not None},
-        )
+        found = {order: self._matrix(arm, order) for order in confirmed}
+        known = {order: matrix for order, matrix in found.items() if matrix is not None}
+        return self.request.hunt(self.tasks, known)
 
-    def _next(self, arm: Arm) -> Iterator[Work]:
-        assert self.hunt
-        self.open = self.hunt.ask()
+    def _next(self, arm: Arm, hunt: Hunt) -> Iterator[Work]:
+        self.open = hunt.ask()
         self.tried += self.open
         if self.open:
             beginnings = dict.fromkeys(order[:k] for order in self.open for k in range(1, len(order)))
@@ -101,7 +107,7 @@ class Hunting:
     def _lacks(self, arm: Arm, order: Order) -> bool:
         return self.book.lacks(Cell(arm.suggestion, order, self.request.seeds))
 
-    def _matrix(self, arm: Arm, order: Order) -> NDArray[np.float64] | None:
+    def _matrix(self, arm: Arm, order: Order) -> Matrix | None:
         """Test accuracy; None when the run failed."""
         block = self.book.block(arm.suggestion, (order,), self.seeds, split="test")
         return None if block is None else block[0, 0]

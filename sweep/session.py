@@ -81,6 +81,7 @@ def worst(path: str | Path, one: Request, *, watch: Watch | None = None, **way: 
     Errors: as `run`; ValueError for a suggestion that is none of the sweep's.
     """
     chosen, folder = Way(**way), Folder.of_sweep(path)
+    one.hunt(read(folder.space).tasks(), {})  # what cannot be carried out is not asked for
     name = standing.named(one.suggestion, reopened(folder.root)[2].asked)
     return _carried_out(
         folder, lambda: request(folder, dataclasses.replace(one, suggestion=name)), watch or Watch(), chosen
