@@ -26,6 +26,7 @@ SHORT: dict[str, Sequence[str]] = {
     "mlflow_logging": ("--runs", "40", "--repeats", "2"),
     "conv_cpu": ("--repeats", "3", "--accuracy", "0"),
     "ray_overhead": ("--quick",),
+    "order_study": ("--suggestions", "6", "--epochs", "2", "--sample", "12"),
     "avalanche": ("--quick",),
 }
 TABLES: dict[str, Sequence[str]] = {
