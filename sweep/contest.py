@@ -118,17 +118,21 @@ class Contest:
     @property
     def spent(self) -> list[int]:
         """Runs that each suggestion has had, or has now; those that are another one again cost nothing."""
-        sizes = [len(self.course.runs(rung)) for rung in range(len(self.course.rungs))]
-        return [sizes[one.rung] for one in {c.arm.suggestion: c for c in self.candidates}.values()]
+        return [len(self.course.runs(one.rung)) for one in self.furthest.values()]
+
+    @property
+    def furthest(self) -> dict[str, Candidate]:
+        """Every suggestion once: of candidates that are the same one, that which came furthest."""
+        return {c.arm.suggestion: c for c in sorted(self.candidates, key=lambda c: (c.rung, c.number))}
 
     def asked(self, top: Sequence[str]) -> analysis.Contest:
         """What was searched, for the analysis."""
-        stopped = {
-            c.arm.suggestion: self.course.rungs[c.rung] for c in self.candidates if c.state == "stopped"
-        }
-        return analysis.Contest(
-            self.method, tuple(one.arm.suggestion for one in self.candidates), stopped, tuple(top)
-        )
+
+        def ended(state: str) -> dict[str, int]:
+            return {n: self.course.rungs[c.rung] for n, c in self.furthest.items() if c.state == state}
+
+        names = tuple(one.arm.suggestion for one in self.candidates)
+        return analysis.Contest(self.method, names, ended("stopped"), tuple(top), failed=ended("failed"))
 
     def measure(self, suggestion: str, orders: Sequence[Order]) -> Values | None:
         """The objectives of a suggestion over these orders, on validation data."""

@@ -72,8 +72,9 @@ def relevant(rows: Iterable[Row], asked: Asked) -> list[Row]:
 
 def _wanted(asked: Asked) -> Iterable[Cell]:
     for contest in asked.contests:
+        reached = {**contest.stopped, **contest.failed}
         for name in contest.suggestions:
-            orders = asked.search_orders[: contest.stopped.get(name)]
+            orders = asked.search_orders[: reached.get(name)]
             yield from _cells([name], orders, asked.search_seeds)
     confirmed = [*(name for contest in asked.contests for name in contest.top), *asked.baselines]
     yield from _cells(confirmed, asked.confirm_orders, asked.confirm_seeds)

@@ -15,13 +15,15 @@ class Contest:
     """The search for one method's best settings.
 
     `suggestions` by number; `stopped` are those dropped early, with the orders that each had then; `top` are
-    those that are confirmed, best first.
+    those that are confirmed, best first. `failed` are those that ended as one of their runs failed, with the
+    orders that each had then.
     """
 
     method: str
     suggestions: tuple[str, ...]
     stopped: Mapping[str, int] = field(default_factory=dict)
     top: tuple[str, ...] = ()
+    failed: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
