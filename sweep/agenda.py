@@ -106,7 +106,8 @@ class Agenda:
             yield from self.confirm.work()
         if self.confirm and self.confirm.finished:
             for hunt in self.hunts:
-                yield from hunt.work(self.arm_of(hunt.request.suggestion), self.confirm.orders)
+                name, seeds = hunt.request.suggestion, hunt.request.seeds
+                yield from hunt.work(self.arm_of(name), self.confirm.reached(name, seeds))
 
     # ---------------------------------------------------------------- from the search to its confirmation
     def _confirmation(self) -> Confirm:

@@ -77,7 +77,10 @@ class Hunting:
         )
 
     def work(self, arm: Arm, confirmed: Sequence[Order]) -> Iterator[Work]:
-        """What there is to run now; what these orders reached is known to the hunt from the start."""
+        """What there is to run now; what these orders reached is known to the hunt from the start.
+
+        confirmed: orders on record whatever a hunt finds, or what it found would lead it elsewhere next time.
+        """
         if self.hunt is None:
             self.hunt = self._hunt(arm, confirmed)
             yield Work(arm, crossed(self.reference, self.seeds))
