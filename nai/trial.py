@@ -158,7 +158,7 @@ def world_of(benchmark: Benchmark, model: Named, device: str = "cpu") -> World:
 
 def _decides(benchmark: Benchmark, model: Named) -> str:
     """SHA-256 of what decides weights and accuracies beside method, training, order and seeds."""
-    known = {"numerics": NUMERICS, "torch": torch.__version__, **_revision(model.name)}
+    known = {"numerics": NUMERICS, "torch": torch.__version__, **_model_revision(model.name)}
     whole = {**known, "benchmark": benchmark.digest, "model": _defaults(model.name) | model.settings()}
     return hashlib.sha256(canonical(whole).encode()).hexdigest()
 
@@ -188,11 +188,16 @@ def _training(trial: Trial) -> dict[str, Any]:
     return fields
 
 
-def _revision(model: str) -> dict[str, int]:
+def _model_revision(model: str) -> dict[str, int]:
     """The network's own count of changes of results, where there was one."""
     made = attribute(model) if ":" in model else MODELS.get(model)
     number = getattr(made, "revision", 0)
     return {"revision": number} if number else {}
+
+
+def _method_revision(method: Method) -> dict[str, int]:
+    """The method's own count of changes of results, where there was one."""
+    return {"method revision": method.revision} if method.revision else {}
 
 
 def _defaults(model: str) -> dict[str, Any]:
@@ -207,14 +212,15 @@ def canonical(value: object) -> str:
 
 
 def fingerprint(trial: Trial, digest: str) -> str:
-    """SHA-256 of benchmark content, settings, order, seeds, NUMERICS and the network's own revision.
+    """SHA-256 of benchmark content, settings, order, seeds, NUMERICS and the revisions of network and method.
 
     Not of the seed that drew the order, nor of the release, nor of names and places of data.
     """
     known = settings(trial, digest)
     decides = {
         "numerics": NUMERICS,
-        **_revision(trial.model.name),
+        **_model_revision(trial.model.name),
+        **_method_revision(trial.method),
         "benchmark": digest,
         **{k: v for k, v in known.items() if k != "benchmark"},
         "order": list(trial.order),

@@ -4,7 +4,7 @@ Two ways to the same numbers: exact algebra for nets of linear layers (a sample'
 product, so its square is the outer product of squares) and `vmap` of `grad` for all others.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -16,6 +16,8 @@ from nai.tasks import Batch, Rows, Samples, gather
 
 CHUNK = 256
 """Samples of one pass through linear layers."""
+CHUNK_SCORES = 512
+"""The same for several scores: more would be faster, and stacks outgrow what `nai.footprint` foretells."""
 CHUNK_VMAP = 32
 """Samples of one vmapped pass: each carries a gradient of the whole net."""
 
@@ -48,10 +50,10 @@ def per_sample(
 
     rows: weights that sum to 1 give a mean over samples. labels: [rows], in place of the data's.
     """
-    return each_score(net, params, rows, source, scores=(score,), power=power, labels=labels)[0]
+    return over_scores(net, params, rows, source, scores=(score,), power=power, labels=labels)
 
 
-def each_score(
+def over_scores(
     net: Network,
     params: Params,
     rows: Rows,
@@ -60,22 +62,24 @@ def each_score(
     scores: Sequence[Score],
     power: Power,
     labels: Tensor | None = None,
-) -> list[Params]:
-    """`per_sample` for several scores at once: what they share (a dense net's forward pass) is done once."""
-    way, chunk = (_by_algebra, CHUNK) if net.dense else (_each_by_vmap, CHUNK_VMAP)
-    totals: list[Params] = [{} for _ in scores]
+) -> Params:
+    """`per_sample` summed over several scores, at little more than the cost of one for dense nets."""
+    dense = CHUNK_SCORES if len(scores) > 1 else CHUNK
+    way, chunk = (_by_algebra, dense) if net.dense else (_scores_by_vmap, CHUNK_VMAP)
+    total: Params = {}
     for at in range(0, rows.indices.shape[0], chunk):
         batch = gather(source, Rows(rows.indices[at : at + chunk], rows.weights[at : at + chunk]))
         batch = batch if labels is None else batch._replace(labels=labels[at : at + chunk])
-        for total, part in zip(totals, way(net, params, batch, scores, power), strict=True):
-            for name, value in part.items():
-                total[name] = total[name].add_(value) if name in total else value
-    return totals
+        total = _plus(total, way(net, params, batch, scores, power))
+    return total
 
 
-def _by_algebra(
-    net: Network, params: Params, batch: Batch, scores: Sequence[Score], power: Power
-) -> Iterator[Params]:
+def _plus(total: Params, part: Params) -> Params:
+    return {k: total[k].add_(v) if k in total else v for k, v in part.items()}
+
+
+def _by_algebra(net: Network, params: Params, batch: Batch, scores: Sequence[Score], power: Power) -> Params:
+    """One forward pass and one product a layer serve all scores, which share what the layers read."""
     layers = (*net.hidden, net.head)
     taps = [batch.inputs.new_zeros(batch.inputs.shape[0], layer.units) for layer in layers]
 
@@ -84,15 +88,16 @@ def _by_algebra(
         return trace.logits, trace.inputs
 
     logits, pulled, inputs = vjp(logits_of, taps, has_aux=True)  # type: ignore[misc]
-    reads = [power(x) for x in inputs]
+    scaled: list[Tensor] = []
     for score in scores:
         slope, weights = grad(partial(_summed, score), has_aux=True)(logits, batch)
-        total = {}
-        for layer, out, read in zip(layers, pulled(slope)[0], reads, strict=True):
-            weight, bias = layer.parameters
-            scaled = power(out) * (weights * batch.weights)[:, None]
-            total[weight], total[bias] = scaled.mT @ read, scaled.sum(0)
-        yield total
+        parts = [power(out) * (weights * batch.weights)[:, None] for out in pulled(slope)[0]]
+        scaled = [a.add_(b) for a, b in zip(scaled, parts, strict=True)] if scaled else parts
+    found = {}
+    for layer, out, read in zip(layers, scaled, inputs, strict=True):
+        weight, bias = layer.parameters
+        found[weight], found[bias] = out.mT @ power(read), out.sum(0)
+    return found
 
 
 def _summed(score: Score, logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -100,10 +105,13 @@ def _summed(score: Score, logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]
     return scores.sum(), weights
 
 
-def _each_by_vmap(
+def _scores_by_vmap(
     net: Network, params: Params, batch: Batch, scores: Sequence[Score], power: Power
-) -> Iterator[Params]:
-    return (by_vmap(net, params, batch, score, power) for score in scores)
+) -> Params:
+    total: Params = {}
+    for score in scores:
+        total = _plus(total, by_vmap(net, params, batch, score, power))
+    return total
 
 
 def by_vmap(net: Network, params: Params, batch: Batch, score: Score, power: Power) -> Params:

@@ -67,6 +67,9 @@ class Method(ABC):  # noqa: B024  (every hook has a default: finetuning)
     `start` must not read them.
     """
 
+    revision: ClassVar[int] = 0
+    """Raised by hand when a change of this method's code changes its results; part of the fingerprint."""
+
     acts_with: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = {}
     """Hyperparameters that are read only with some values of another: name to that other and these values."""
 
@@ -161,7 +164,8 @@ def described(method: Method, without: Collection[str] = ()) -> str:
     )
     named = [(f.name, getattr(method, f.name)) for f in fields if f.name not in without]
     whole = [(k, int(v) if isinstance(v, float) and v.is_integer() else v) for k, v in named]
-    return f"{kind.__module__}:{kind.__qualname__}{whole}"
+    revision = f" revision {method.revision}" if method.revision else ""
+    return f"{kind.__module__}:{kind.__qualname__}{whole}{revision}"
 
 
 def mask_of(batch: Batch, context: Context) -> Tensor:

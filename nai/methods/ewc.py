@@ -9,9 +9,9 @@ from torch import Tensor
 from nai.importance.gradients import (
     CHUNK,
     Score,
-    each_score,
     expected_likelihood,
     likelihood,
+    over_scores,
     per_sample,
     square,
 )
@@ -36,6 +36,8 @@ class Ewc(Method):
 
     strength: float = 100.0
     labels: str = "exact"
+
+    revision: ClassVar[int] = 1  # one product a layer for the squares of all labels
 
     # without importance, as in the first task, strength x 0 is 0; and what is remembered does not ask for it
     late: ClassVar[frozenset[str]] = frozenset({"strength"})
@@ -83,8 +85,7 @@ def fisher(net: Network, params: Params, rows: Rows, context: Context, labels: s
         return summed(likelihood(mask), sampled_labels(net, params, rows, context))
     used = context.heads[context.task[None]][0].int().argsort(descending=True, stable=True)
     scores = [expected_likelihood(used[c], mask) for c in range(context.widest)]
-    parts = each_score(net, params, rows, context.source, scores=scores, power=square)
-    return {k: torch.stack([p[k] for p in parts]).sum(0) for k in parts[0]}
+    return over_scores(net, params, rows, context.source, scores=scores, power=square)
 
 
 def sampled_labels(net: Network, params: Params, rows: Rows, context: Context) -> Tensor:

@@ -9,7 +9,15 @@ from worlds import blobs, taught, world
 from nai.feed import pad
 from nai.importance import activation, gradients
 from nai.importance.activation import POOLINGS, activation_statistics, shuffled
-from nai.importance.gradients import likelihood, output_norm, per_sample, size, square
+from nai.importance.gradients import (
+    expected_likelihood,
+    likelihood,
+    output_norm,
+    over_scores,
+    per_sample,
+    size,
+    square,
+)
 from nai.learn import begin
 from nai.methods import Ewc, Finetune, Mas, Nai
 from nai.methods.ewc import drawn_labels
@@ -101,6 +109,21 @@ def test_the_algebra_of_linear_layers_equals_one_gradient_a_sample(monkeypatch, 
     slow = per_sample(where.net, *args, score=make(mask(where, 2)), power=power)
     for name in params:
         torch.testing.assert_close(fast[name], slow[name], rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("dense", [True, False])
+@pytest.mark.parametrize("chunk", [32, 4096])
+def test_several_scores_at_once_are_the_sum_of_each(monkeypatch, dense, chunk):
+    monkeypatch.setattr(gradients, "CHUNK_SCORES", chunk)
+    where = world(blobs(scenario="class"), activation="tanh")
+    where.net.dense = dense
+    args = (where.net, begin(where, Finetune(), Seeds()).params, everything(where, 1), where.source)
+    scores = [expected_likelihood(torch.tensor(c), mask(where, 1)) for c in (2, 3, 5)]
+    at_once = over_scores(*args, scores=scores, power=square)
+    each = [per_sample(*args, score=score, power=square) for score in scores]
+    for name, value in at_once.items():
+        expected = torch.stack([one[name] for one in each]).sum(0)
+        torch.testing.assert_close(value, expected, rtol=1e-5, atol=1e-9)
 
 
 def weigh_true(where, task):

@@ -217,6 +217,14 @@ def test_a_key_says_all_that_decides_the_state():
     assert key(depth=1) == key(depth=1, method=Nai(strength=2.0)) != key(depth=1, method=Nai(eps=1e-3))
 
 
+def test_a_method_s_revision_has_states_of_its_own(monkeypatch):
+    store, runs = Store(Shelf(0), world(), SHORT), [Run(m, Seeds(), (0, 1)) for m in (Ewc(), Nai())]
+    before = [store.key(run, depth) for run in runs for depth in (1, 2)]
+    monkeypatch.setattr(Ewc, "revision", Ewc.revision + 1)
+    after = [store.key(run, depth) for run in runs for depth in (1, 2)]
+    assert [a != b for a, b in zip(after, before, strict=True)] == [True, True, False, False]
+
+
 def test_a_world_without_a_digest_has_no_states():
     with pytest.raises(ValueError, match=r"states need a world with a digest, .* use nai.trial.world_of"):
         grow(runs_of(Finetune(), [(0, 1, 2)]), world()._replace(digest=""), SHORT, states=Shelf(0))

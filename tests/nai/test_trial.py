@@ -128,6 +128,19 @@ def test_numerics_changes_all_fingerprints(monkeypatch):
     assert TRIAL.fingerprint != before
 
 
+def test_a_method_s_revision_changes_its_fingerprints_and_no_others(monkeypatch):
+    trials_of = [changed(method=method) for method in (Nai(), Ewc(), Own())]
+    assert [t.method.revision for t in trials_of] == [0, 1, 0]
+    before = [t.fingerprint for t in trials_of]
+    known = [settings(t, "abc") for t in trials_of]
+    monkeypatch.setattr(Ewc, "revision", 2)
+    assert [t.fingerprint != b for t, b in zip(trials_of, before, strict=True)] == [False, True, False]
+    assert [settings(t, "abc") for t in trials_of] == known
+    assert "revision" not in canonical(known[1])
+    monkeypatch.setattr(Own, "revision", 2, raising=False)
+    assert changed(method=Own()).fingerprint != before[2]
+
+
 def test_what_decides_nothing_changes_no_fingerprint(tmp_path):
     same = [
         changed(model=Named("mlp", (("widths", (8, 4)),))),
