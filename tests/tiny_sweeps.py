@@ -40,6 +40,8 @@ init = [0]
 data = [0]
 """
 RUNS = 4 * 3 + 2 * 3
+RUNGS = ("orders.count=6", "search.rungs=[3, 4]", "search.level=0.4", "search.ahead=1")
+"""Overrides with which some suggestions are stopped."""
 OWN = """\
 import os
 import signal
