@@ -102,7 +102,7 @@ def measured(one: Space) -> int:
 
     @ray.remote(num_cpus=1, max_calls=1)
     def worked(plain: list[Any], benchmark: Any) -> int:
-        import sweep.run  # noqa: F401  (as a worker of a sweep has it)
+        import sweep.worker  # noqa: F401  (as a worker of a sweep has it)
         from sweep import bundle
         from sweep.jobs import Job, from_plain
         from sweep.measure import peak

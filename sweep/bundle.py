@@ -24,6 +24,8 @@ from sweep.jobs import Identity, Job, Run, Settings, Work
 from sweep.states import Disk
 
 Row = dict[str, Any]
+BURST = 5.0
+"""Seconds after which a worker records and reports what it has, while its job goes on."""
 ACCIDENTS = (OSError, MemoryError, ImportError, torch.AcceleratorError)
 """What a machine may do to a run. All else that a method or model raises it would raise again: a result."""
 
@@ -126,6 +128,19 @@ def train(
             except Exception as error:
                 text = f"{type(error).__name__}: {error}"
                 yield facts[left.method] | _failed(name, left, text, device)
+
+
+def bursts(rows: Iterator[Row], seconds: float = BURST) -> Iterator[list[Row]]:
+    """Rows in lists, a new one at the latest when the last is so many seconds old."""
+    some: list[Row] = []
+    since = time.monotonic()
+    for row in rows:
+        some.append(row)
+        if time.monotonic() - since > seconds:
+            yield some
+            some, since = [], time.monotonic()
+    if some:
+        yield some
 
 
 def _trials(work: Work, runs: Sequence[Run]) -> list[Trial]:

@@ -74,6 +74,18 @@ class Job(NamedTuple):
         return tuple(cell for work in self.works for cell in work.cells)
 
 
+class Means(NamedTuple):
+    """What a worker may take, as plain values: it needs no space to read them."""
+
+    cpus: float
+    gpus: float
+    device: str
+    stack: int | None
+    """Lessons of a stack, None for as many as pay."""
+    shelf: int
+    """Bytes of memory for lessons that others may go on from."""
+
+
 def as_plain(work: Work) -> list[Any]:
     """A work as lists and dicts, to travel in a trial's configuration."""
     return [list(work.arm), *([[list(order), list(seeds)] for order, seeds in some] for some in work[1:])]

@@ -1,14 +1,13 @@
 """The records of a running sweep, and the engine that needs nothing else: this process."""
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sweep import record
 from sweep.agenda import Agenda
-from sweep.jobs import Job
+from sweep.jobs import Job, Means
 from sweep.space import Resources
 from sweep.standing import Standing
 
@@ -63,35 +62,30 @@ class Ledger:
         self.told(self.agenda.standing())
 
 
-def inline(ledger: Ledger, benchmark: Any, resources: Resources, *, seconds: float = 5.0) -> None:
+def inline(ledger: Ledger, benchmark: Any, resources: Resources) -> None:
     """Every job in this process, one after the other; rows are recorded every few seconds."""
     from sweep import bundle
 
-    bundle.prepare(resources.cpus, resources.gpus)
-    kept = bundle.shelf(str(ledger.states), shelf_bytes(resources))
+    given = means(resources)
+    bundle.prepare(given.cpus, given.gpus)
+    kept = bundle.shelf(str(ledger.states), given.shelf)
     while job := ledger.agenda.next():
-        for rows in bursts(bundle.train(job, benchmark, states=kept, **options(resources)), seconds):
+        trained = bundle.train(job, benchmark, device=given.device, stack=given.stack, states=kept)
+        for rows in bundle.bursts(trained):
             ledger.write(rows)
 
 
-def options(resources: Resources) -> dict[str, Any]:
-    """How `bundle.train` is to run on these resources."""
-    return {"device": resources.place, "stack": None if resources.stack == "auto" else resources.stack}
+def means(resources: Resources) -> Means:
+    """What these resources are to a worker."""
+    return Means(
+        cpus=resources.cpus,
+        gpus=resources.gpus,
+        device=resources.place,
+        stack=None if resources.stack == "auto" else resources.stack,
+        shelf=shelf_bytes(resources),
+    )
 
 
 def shelf_bytes(resources: Resources) -> int:
     """How much of its memory a worker gives to lessons that others may go on from."""
     return int(resources.memory * 1e9 * SHELF) if resources.memory else 2**30
-
-
-def bursts(rows: Iterator[Row], seconds: float) -> Iterator[list[Row]]:
-    """Rows in lists, a new one at the latest when the last is so many seconds old."""
-    some: list[Row] = []
-    since = time.monotonic()
-    for row in rows:
-        some.append(row)
-        if time.monotonic() - since > seconds:
-            yield some
-            some, since = [], time.monotonic()
-    if some:
-        yield some

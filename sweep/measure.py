@@ -24,7 +24,7 @@ BATCHES = 3
 """Batches of each task that the measured lessons train on; a whole task is worked out from these."""
 SAMPLES = 256
 """Samples of each task that the measured evaluation looks at."""
-WORKER = "import sweep.run, sweep.bundle{more}; from sweep.measure import peak; print(peak())"
+WORKER = "import sweep.worker, sweep.bundle{more}; from sweep.measure import peak; print(peak())"
 """What a worker imports; the first gradient under `torch.func` brings in PyTorch's compiler as well."""
 COMPILER = "torch._dynamo"
 PATIENCE = 2.0

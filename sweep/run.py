@@ -1,4 +1,4 @@
-"""The sweep on Ray Tune: the only keeper of ray. Call `sweep.environment.for_ray` before importing it."""
+"""The sweep on Ray Tune, the driver's side of it. Call `sweep.environment.for_ray` before importing it."""
 
 import contextlib
 import os
@@ -13,10 +13,10 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
-from sweep import parts, record
+from sweep import parts, worker
 from sweep.environment import check_address, importable
-from sweep.jobs import Job, as_plain, from_plain
-from sweep.ledger import Ledger, bursts, options, shelf_bytes
+from sweep.jobs import Job, as_plain
+from sweep.ledger import Ledger, means
 from sweep.space import Resources
 
 
@@ -64,10 +64,6 @@ def cluster(address: str | None, resources: Resources) -> Iterator[int]:
         ray.shutdown()
 
 
-BURST = 5.0
-"""Seconds after which a worker records and reports what it has, while its job goes on."""
-
-
 def on_ray(ledger: Ledger, benchmark: Any, resources: Resources) -> bool:
     """Jobs as Ray Tune trials on a running cluster; False when it was interrupted."""
     searcher = AgendaSearcher(ledger)
@@ -96,11 +92,11 @@ def _tuner(searcher: "AgendaSearcher", benchmark: Any, resources: Resources, scr
     ledger = searcher.ledger
     trainable = tune.with_resources(
         tune.with_parameters(
-            _trainable,
+            worker.worked,
             benchmark=benchmark,
             records=str(ledger.store.folder),
             states=str(ledger.states),
-            resources=resources.model_dump(),
+            means=means(resources),
         ),
         {"cpu": resources.cpus, "gpu": resources.gpus},
     )
@@ -180,23 +176,3 @@ class AgendaSearcher(Searcher):
     def restore(self, checkpoint_path: str) -> None:
         """Never used."""
         raise RuntimeError("a sweep is resumed by its command, not by Tuner.restore")
-
-
-def _trainable(
-    config: dict[str, Any], *, benchmark: Any, records: str, states: str, resources: dict[str, Any]
-) -> None:
-    """One job on a worker: rows are recorded before they are reported, and travel with the report."""
-    from sweep import bundle
-
-    limits = Resources.model_validate(resources)
-    bundle.prepare(limits.cpus, limits.gpus)
-    job = Job(tuple(map(from_plain, config["works"])))
-    kept = bundle.shelf(states, shelf_bytes(limits))
-    count = 0
-    for rows in bursts(bundle.train(job, benchmark, states=kept, **options(limits)), seconds=BURST):
-        data = record.encoded(rows)
-        with contextlib.suppress(OSError):  # the driver has the disk, and says what is wrong with it
-            parts.add(Path(records), data)
-        count += len(rows)
-        tune.report({"rows": count, "parts": [data]})
-    kept.flush()  # another worker may go on from here

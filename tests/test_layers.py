@@ -17,7 +17,7 @@ FILES = sorted(
 
 # A heavy package is imported by its keeper alone (`*` also crosses folders).
 KEEPERS = {
-    "ray": ("sweep/run.py",),
+    "ray": ("sweep/run.py", "sweep/worker.py"),
     "optuna": ("sweep/search/study.py", "sweep/search_orders.py"),
     "mlflow": ("sweep/tracking.py",),
     "pyarrow": ("sweep/record*.py",),
@@ -191,7 +191,11 @@ def test_keepers_exist():
 
 
 PLANTED = [
-    ("sweep/cli.py", "def f():\n    import ray.tune", "ray is imported by sweep/run.py alone"),
+    (
+        "sweep/cli.py",
+        "def f():\n    import ray.tune",
+        "ray is imported by sweep/run.py and sweep/worker.py alone",
+    ),
     ("sweep/space.py", "from optuna.samplers import TPESampler", "optuna is imported by"),
     ("sweep/run.py", "from importlib import import_module\nimport_module('mlflow')", "mlflow is imported by"),
     ("sweep/analysis/tables.py", "def f():\n    import pandas", "pandas is imported by the tests alone"),
@@ -277,6 +281,11 @@ EVERY_NAME = "import nai\nfor name in [*nai.__all__, *dir(nai)]: getattr(nai, na
             "import sweep.space, sweep.record, sweep.tracking, sweep.analysis, sweep.report",
             {"torch"},
             id="around the trial",
+        ),
+        pytest.param(  # Ray's Tune itself brings pandas, pyarrow and pydantic
+            "import sweep.worker, sweep.bundle",
+            {"optuna", "scipy", "mlflow", "plotly", "jinja2", "typer", "sklearn", "torchvision"},
+            id="a worker",
         ),
         pytest.param(
             "import sweep.cli", {"torch", "ray", "mlflow", "optuna", "pandas"}, id="the command line"

@@ -6,8 +6,8 @@ from tiny_sweeps import lasting, tiny
 from nai import trial
 from sweep import bundle, record
 from sweep.agenda import Agenda, Past
-from sweep.jobs import Job
-from sweep.ledger import RETRIES, Ledger, bursts, options
+from sweep.jobs import Job, Means
+from sweep.ledger import RETRIES, Ledger, means
 from sweep.space import Resources
 
 
@@ -100,12 +100,12 @@ def test_what_a_worker_recorded_before_it_died_is_not_run_again_and_gives_new_tr
 
 def test_bursts_hold_every_row_once_and_come_when_they_are_old_enough(monkeypatch):
     clock = iter(range(100))
-    monkeypatch.setattr("sweep.ledger.time.monotonic", lambda: next(clock))
-    made = list(bursts(iter(range(10)), seconds=2.5))
+    monkeypatch.setattr("sweep.bundle.time.monotonic", lambda: next(clock))
+    made = list(bundle.bursts(iter(range(10)), seconds=2.5))
     assert made == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9]]
-    monkeypatch.setattr("sweep.ledger.time.monotonic", lambda: 0.0)
-    assert list(bursts(iter(range(4)), seconds=1.0)) == [[0, 1, 2, 3]]
-    assert list(bursts(iter(()), seconds=1.0)) == []
+    monkeypatch.setattr("sweep.bundle.time.monotonic", lambda: 0.0)
+    assert list(bundle.bursts(iter(range(4)), seconds=1.0)) == [[0, 1, 2, 3]]
+    assert list(bundle.bursts(iter(()), seconds=1.0)) == []
 
 
 def test_rows_before_an_accident_are_not_lost(ledger, digits):
@@ -114,11 +114,17 @@ def test_rows_before_an_accident_are_not_lost(ledger, digits):
         raise OSError("the disk is on fire")
 
     with pytest.raises(OSError, match="on fire"):
-        for some in bursts(rows(), seconds=0.0):
+        for some in bundle.bursts(rows(), seconds=0.0):
             ledger.write(some)
     assert len(known(ledger)) == 3
 
 
 @pytest.mark.parametrize(("stack", "width"), [("auto", None), (4, 4)])
 def test_a_stack_is_as_wide_as_wanted(stack, width):
-    assert options(Resources(stack=stack, device="cpu")) == {"device": "cpu", "stack": width}
+    assert means(Resources(stack=stack, device="cpu")).stack == width
+
+
+def test_a_worker_may_take_what_the_resources_say():
+    given = means(Resources(cpus=2, gpus=0.5, device="cuda", memory=4.0))
+    assert given == Means(cpus=2, gpus=0.5, device="cuda", stack=None, shelf=10**9)
+    assert means(Resources()) == Means(cpus=1, gpus=0, device="cpu", stack=None, shelf=2**30)

@@ -102,16 +102,16 @@ def test_ray_goes_on_from_what_one_process_left_and_the_other_way_round(ray, alo
 
 
 def test_rows_arrive_from_workers_whose_disk_is_their_own(ray, alone, tmp_path, monkeypatch):
-    from sweep import run
+    from sweep import worker
 
     elsewhere = tmp_path / "elsewhere"
-    plain = run._trainable
+    plain = worker.worked
 
-    def far_away(config, *, benchmark, records, states, resources):
+    def far_away(config, *, benchmark, records, states, means):
         own = {"records": str(elsewhere), "states": str(tmp_path / "own")}
-        plain(config, benchmark=benchmark, **own, resources=resources)
+        plain(config, benchmark=benchmark, **own, means=means)
 
-    monkeypatch.setattr(run, "_trainable", far_away)
+    monkeypatch.setattr(worker, "worked", far_away)
     tuned(tiny(), tmp_path / "out")
     assert lasting(rows(tmp_path / "out")) == lasting(rows(alone))
     assert results(tmp_path / "out") == results(alone)
@@ -119,16 +119,16 @@ def test_rows_arrive_from_workers_whose_disk_is_their_own(ray, alone, tmp_path, 
 
 
 def test_rows_arrive_from_workers_that_cannot_write_at_all(ray, alone, tmp_path, monkeypatch):
-    from sweep import run
+    from sweep import worker
 
     (tmp_path / "file").touch()
     nowhere = tmp_path / "file" / "records"  # not even for root
-    plain = run._trainable
+    plain = worker.worked
 
-    def diskless(config, *, benchmark, records, states, resources):
-        plain(config, benchmark=benchmark, records=str(nowhere), states=str(nowhere), resources=resources)
+    def diskless(config, *, benchmark, records, states, means):
+        plain(config, benchmark=benchmark, records=str(nowhere), states=str(nowhere), means=means)
 
-    monkeypatch.setattr(run, "_trainable", diskless)
+    monkeypatch.setattr(worker, "worked", diskless)
     tuned(tiny(), tmp_path / "out")
     assert results(tmp_path / "out") == results(alone)
 
