@@ -52,11 +52,12 @@ class Ledger:
         self.told(self.agenda.standing())
 
     def died(self, job: Job) -> None:
-        """What is left of the job is tried again, unless too many workers died on it."""
+        """What is left of the job is tried again, the last time each work alone: none takes others along."""
         left = self.agenda.left(job)
         deaths = 1 + (job.deaths if left.works == job.works else 0)
         if left.works and deaths <= RETRIES:
-            self.agenda.retry(left._replace(deaths=deaths))
+            for works in [left.works] if deaths < RETRIES else [(work,) for work in left.works]:
+                self.agenda.retry(Job(works, deaths))
         else:
             self.agenda.give_up(left)
         self.told(self.agenda.standing())

@@ -84,6 +84,22 @@ def test_deaths_of_one_job_do_not_count_against_another(ledger):
     assert ledger.agenda.next() == other._replace(deaths=1)
 
 
+def test_a_work_that_kills_its_workers_takes_no_other_of_its_job_with_it(ledger, digits):
+    fatal, harmless = ledger.agenda.next(), ledger.agenda.next()
+    job = Job(fatal.works + harmless.works)
+    for _ in range(RETRIES):
+        ledger.died(job)
+        job = ledger.agenda.next()
+    last = [job, ledger.agenda.next()]
+    assert {one.cells for one in last} == {fatal.cells, harmless.cells}
+    for one in last:
+        if one.works == fatal.works:
+            ledger.died(one)
+        else:
+            ledger.write(done(one, digits))
+    assert ledger.agenda.book.lost == set(fatal.cells) and known(ledger).keys() == set(harmless.cells)
+
+
 def test_what_a_worker_recorded_before_it_died_is_not_run_again_and_gives_new_tries(ledger, digits):
     job = ledger.agenda.next()
     for _ in range(RETRIES):
