@@ -198,6 +198,147 @@ def test_sync_fills_mlflow_and_says_how_to_open_it(finished):
     assert f"ui {finished}" in said.stdout
 
 
+# ------------------------------------------------------------------ confirm and worst
+def more(command, out, *words):
+    return call(command, out, "--engine", "inline", "--no-track", *words)
+
+
+def found(out):
+    return json.loads((out / "results.json").read_text())
+
+
+def test_confirm_runs_more_of_the_best_and_shows_it(finished):
+    best = found(finished)["best"]["suggestion"]
+    said = more("confirm", finished, "--top", 2, "--orders", 4, "--seeds", 2, "--methods", "nai")
+    assert said.exit_code == 0, said.stderr
+    assert re.search(r"\b\d+ new runs in", said.stderr) and "4 × 2" in said.stdout
+    lines = found(finished)["table"]
+    assert [(one["orders"], one["seeds"], one["missing"]) for one in lines] == [(4, 2, 0)] * 3
+    assert found(finished)["search"][0]["suggestion"] == best
+    again = more("confirm", finished)
+    assert again.exit_code == 0 and "everything was on record" in again.stderr
+    assert again.stdout == said.stdout
+
+
+def test_confirm_until_a_tail_is_seen(finished):
+    said = more("confirm", finished, "--until", "tail=0.3", "--orders", "3")
+    assert said.exit_code == 0, said.stderr
+    counts = {one["orders"] for one in found(finished)["table"]}
+    assert len(counts) == 1 and min(counts) > 3  # 3 orders do not show one of the worst third
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--orders", "alll"), "confirm.orders.design"),
+        (("--orders", "0"), "confirm.orders.count"),
+        (("--orders", "100000"), "confirm.orders"),
+        (("--until", "half_width=2"), "confirm.until.half_width"),
+        (("--until", "width=0.1"), "confirm.until.width"),
+        (("--until", "soon"), "override confirm.until={soon}"),
+        (("--methods", "nia"), "confirm.methods"),
+        (("--methods", "nai,"), "confirm.methods"),
+        (("--orders", "latin", "--until", "tail=0.1"), "leave out until"),
+        (("--top", "0"), "--top"),
+        (("--seeds", "0"), "--seeds"),
+        (("--seeds", "many"), "--seeds"),
+        (("--engine", "dask"), "--engine"),
+        (("--nonsense",), "--nonsense"),
+    ],
+)
+def test_confirm_names_what_it_cannot_do_and_touches_nothing(first, finished, words, said):
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    done = more("confirm", finished, *words)
+    assert done.exit_code == INPUT
+    assert said in done.stderr and "Traceback" not in done.stderr
+    assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
+
+
+def test_worst_hunts_by_the_beginning_of_a_name_and_says_what_it_found(finished):
+    best = found(finished)["best"]["suggestion"]
+    said = more("worst", finished, "--suggestion", best[:5], "--budget", 12, "--random", 3)
+    assert said.exit_code == 0, said.stderr
+    (hunt,) = found(finished)["hunts"]
+    assert hunt["suggestion"] == best and hunt["worst"] and 0 < hunt["cost"] <= 12
+    order = " ".join(map(str, hunt["order"]))
+    assert f"Worst order found for {hunt['label']}" in " ".join(said.stdout.split())
+    assert order in " ".join(said.stdout.split())
+    words = ("--suggestion", best, "--best", "--seeds", 2, 3, "--strategy", "tree", "--budget", 8)
+    other = more("worst", finished, *words, "--random", 2)
+    assert other.exit_code == 0, other.stderr
+    both = found(finished)["hunts"]
+    assert [one["worst"] for one in both] == [True, False] and both[0] == hunt
+    again = more("worst", finished, *words, "--random", 2)
+    assert again.exit_code == 0 and "everything was on record" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "--suggestion"),
+        (("--suggestion", "beef"), "'beef' is no suggestion of this sweep: "),
+        (("--suggestion", ""), "'' fits several suggestions of this sweep: "),
+        (("--suggestion", "BEST", "--strategy", "luck"), "strategy 'luck' is unknown: choose from surrogate"),
+        (("--suggestion", "BEST", "--budget", "2"), "budget 2 is not a whole number of at least 5"),
+        (("--suggestion", "BEST", "--budget", "0"), "--budget"),
+        (("--suggestion", "BEST", "--random", "-1"), "--random"),
+        (("--suggestion", "BEST", "--seeds", "-1", "0"), "seeds (-1, 0)"),
+        (("--suggestion", "BEST", "--seeds", "1"), "--seeds"),
+    ],
+)
+def test_worst_names_what_it_cannot_do_and_touches_nothing(first, finished, words, said):
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    best = found(finished)["best"]["suggestion"]
+    done = more("worst", finished, *(best if word == "BEST" else word for word in words))
+    assert done.exit_code == INPUT, done.stderr
+    assert said in done.stderr and "Traceback" not in done.stderr
+    assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("command", [("confirm",), ("worst", "--suggestion", "3f")])
+def test_neither_makes_a_sweep_where_there_is_none(tmp_path, command):
+    said = call(*command, tmp_path / "none")
+    assert said.exit_code == FOLDER and "holds no sweep" in said.stderr
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("confirm", "--top --orders --seeds --methods --until --address --engine --no-track --verbose"),
+        ("worst", "--suggestion --seeds --best --budget --strategy --random --address --engine --no-track"),
+        ("run", "--out --set --address --suggestions --engine --no-track --verbose"),
+        ("plan", "--set --suggestions --workers --json --verbose"),
+    ],
+)
+def test_help_of_a_command_lists_its_options(command, options, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    said = call(command, "--help")
+    assert said.exit_code == 0 and all(f"{option} " in said.stdout for option in options.split())
+    assert re.search(rf"^  {command} ", call("--help").stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "words", [("confirm", "--orders", "all"), ("worst", "--best", "--budget", "30", "--suggestion", "BEST")]
+)
+def test_ctrl_c_names_the_command_to_go_on_with(finished, monkeypatch, words):
+    def stopped(*given, **named):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sweep.ledger.inline", stopped)
+    monkeypatch.setattr(session, "inline", stopped)
+    best = found(finished)["best"]["suggestion"]
+    words = [best if word == "BEST" else word for word in words]
+    monkeypatch.setattr(sys, "argv", ["nai-sweep", *words, str(finished)])
+    said = more(words[0], finished, *words[1:])
+    assert said.exit_code == 130
+    assert said.stderr.splitlines()[-2:] == [
+        "stopped: every run that ended is on record; go on with",
+        f"  nai-sweep {' '.join(words)} {finished}",
+    ]
+    assert call("status", finished).exit_code == 0
+
+
 # ------------------------------------------------------------------ what goes wrong
 def test_six_mistakes_are_said_at_once_and_nothing_is_written(tmp_path):
     (tmp_path / "six.toml").write_text(SIX)

@@ -1,0 +1,76 @@
+"""What the commands of `nai-sweep` may be given, and what their help says of it."""
+
+from typing import Annotated, Literal
+
+import typer
+
+HELP = """\
+Continual learning, whatever the order of the tasks: search, compare, report.
+
+\b
+Examples:
+  nai-sweep run quickstart         a first sweep, in runs/quickstart
+  nai-sweep run quickstart         again: goes on where it was stopped
+  nai-sweep plan my.toml           what it would do, and how long
+  nai-sweep run my.toml --set method.strength=0.5 --out runs/half
+  nai-sweep list methods           what a search space may name
+  nai-sweep confirm runs/my --orders all --seeds 5       the best of each method, on more orders and seeds
+  nai-sweep worst runs/my --suggestion 3f2a              the order that harms it most
+  nai-sweep ui runs/quickstart     the same runs in MLflow
+"""
+
+# ------------------------------------------------------------------ of several commands
+Space = Annotated[str, typer.Argument(metavar="SPACE", help="A TOML file, or the name of a shipped space.")]
+Folder = Annotated[str, typer.Argument(metavar="DIR", help="The folder of a sweep, such as runs/quickstart.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the space; repeatable."),
+]
+Suggestions = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="How many settings to try; a larger number goes on from before."),
+]
+Address = Annotated[str | None, typer.Option(metavar="A", help="A Ray cluster to run on, such as auto.")]
+Engine = Annotated[Literal["tune", "inline"], typer.Option(help="Ray Tune, or this process alone.")]
+NoTrack = Annotated[bool, typer.Option("--no-track", help="Leave MLflow alone.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Show the traceback of an error.")]
+Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+# ------------------------------------------------------------------ run, plan, ui
+Out = Annotated[str | None, typer.Option(metavar="DIR", help="Its folder; without it runs/NAME.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Workers to reckon with; without it this machine's."),
+]
+Port = Annotated[int, typer.Option(metavar="N", min=1, max=65535, help="Where to serve.")]
+
+# ------------------------------------------------------------------ confirm
+Top = Annotated[int | None, typer.Option(metavar="K", min=1, help="The best K suggestions of every method.")]
+Orders = Annotated[
+    str | None,
+    typer.Option(metavar="all|N|DESIGN", help="All orders, N random ones, or a design such as latin."),
+]
+Seeds = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Seeds of weights and data: three by default.")
+]
+Methods = Annotated[str | None, typer.Option(metavar="A,B", help="These methods alone, by name.")]
+Until = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KEY=X",
+        help="More random orders until half_width=0.002 of the mean, or one of the worst tail=0.05.",
+    ),
+]
+
+# ------------------------------------------------------------------ worst
+Suggestion = Annotated[
+    str, typer.Option(metavar="ID", help="Whose worst order: a suggestion's name, or how it begins.")
+]
+Pair = Annotated[tuple[int, int], typer.Option(metavar="INIT DATA", help="Seeds of weights and data.")]
+Best = Annotated[bool, typer.Option("--best", help="Hunt the best order instead.")]
+Budget = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Task trainings; by default 40 % of all for up to 5 tasks."),
+]
+Strategy = Annotated[str, typer.Option(metavar="NAME", help="surrogate, tree, keys, lehmer or random.")]
+Random = Annotated[int, typer.Option(metavar="N", min=0, help="Random orders to compare the find with.")]

@@ -1,0 +1,48 @@
+"""A sweep carried out on the command line: under a display, and what it found in the end."""
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from sweep.cli_failures import FAILED, Stop, command, explained, say
+
+if TYPE_CHECKING:
+    from sweep.session import Ended
+
+
+def carried_out(start: Callable[[Any], "Ended"], verbose: bool) -> None:
+    """Run a sweep under a display, and show what it found."""
+    again = f"stopped: every run that ended is on record; go on with\n  {command(*sys.argv[1:])}"
+    with explained(verbose, again) as stop:
+        from sweep import cli_show as show
+        from sweep.progress import Display
+
+        with Display(show.console(error=True)) as display:
+            display.stage("reading the search space")
+            from sweep.watch import Watch
+
+            watch = Watch(display.stage, display.standing, display.tracking, display.note)
+            ended = start(watch)
+        _finished(ended, display.fresh, stop, again)
+
+
+def _finished(ended: "Ended", fresh: int, stop: Stop, again: str) -> None:
+    """Show what a sweep found; the exit code says whether all of it went well."""
+    from sweep import cli_show as show
+
+    if ended.interrupted:
+        say(again)
+        raise typer.Exit(stop.code)
+    show.results(show.console(), ended.results)
+    print(f"report   {show.near(ended.folder.report)}")
+    print(f"results  {show.near(ended.folder.results)}")
+    if (ended.folder.root / "mlflow.db").is_file():
+        print(f"MLflow   {command('ui', show.near(ended.folder.root))}")
+    say(show.took(ended.seconds, fresh))
+    found = ended.results
+    if lost := found["expected"] - found["done"] - found["failed"]:
+        say(f"{lost} runs are missing, as their workers died: the same command tries them again")
+    if found["failed"] or lost or not (found["best"] or found["table"]):
+        raise typer.Exit(FAILED)
