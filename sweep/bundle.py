@@ -7,6 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -43,12 +44,30 @@ def trial_of(settings: Settings, run: Run) -> Trial:
     )
 
 
-def fingerprint_of(row: Row) -> str:
-    """The fingerprint that a run of a row's settings, order and seeds has in this release."""
-    settings = json.loads(row["settings"])
-    digest = settings["benchmark"].pop("digest")
-    run = Run(tuple(row["order"]), (row["seed_init"], row["seed_data"]))
-    return nai_trial.fingerprint(trial_of(settings, run), digest)
+class Fingerprints:
+    """The fingerprints that runs on record have in this release; settings are read once."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, tuple[Trial, str] | None] = {}
+
+    def of(self, row: Row) -> str | None:
+        """The fingerprint of a row's settings, order and seeds; None if nothing here can make them."""
+        text = row["settings"]
+        if text not in self.known:
+            self.known[text] = self._read(text)
+        found = self.known[text]
+        if found is None:
+            return None
+        seeds = Seeds(row["seed_init"], row["seed_data"])
+        return nai_trial.fingerprint(replace(found[0], order=tuple(row["order"]), seeds=seeds), found[1])
+
+    def _read(self, text: str) -> tuple[Trial, str] | None:
+        settings = json.loads(text)
+        digest = settings["benchmark"].pop("digest")
+        try:
+            return trial_of(settings, Run((), (0, 0))), digest
+        except (ValueError, ImportError):
+            return None
 
 
 def identity(digest: str) -> Identity:

@@ -92,10 +92,10 @@ def _blocks(to: Console, lines: Sequence[Mapping[str, Any]]) -> None:
 
 def _role(line: Mapping[str, Any]) -> str:
     """What a line is, and how its settings were chosen."""
-    role = str(line["role"])
+    role = f"{line['role']} {line['suggestion'][:6]}"
     if not line["tuning"]:
         return role
-    return f"{role}, {line['tuning']}" if line["of"] else str(line["tuning"])
+    return f"{role}, {line['tuning']}" if line["of"] else f"{line['suggestion'][:6]}, {line['tuning']}"
 
 
 def _saved(found: Mapping[str, Any]) -> list[str]:

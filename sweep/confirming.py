@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+from sweep.space import Space
+
 MORE_SEED = 1
 """Seed of the orders that are drawn when only their number is given."""
 
@@ -20,6 +22,14 @@ def overrides(
     seeds: how many pairs (0, 0), (1, 1), ... until: "half_width=0.002" of the mean, or "tail=0.05".
     """
     return list(_changes(top, orders, seeds, methods=methods, until=until))
+
+
+def settled(space: Space, changes: Sequence[str]) -> Space:
+    """The space without its `until`, if these changes give orders and say nothing of when they are enough."""
+    keys = {change.partition("=")[0] for change in changes}
+    if not space.confirm or "confirm.orders" not in keys or "confirm.until" in keys:
+        return space
+    return space.model_copy(update={"confirm": space.confirm.model_copy(update={"until": None})})
 
 
 def _changes(

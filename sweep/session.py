@@ -13,13 +13,14 @@ from typing import Any
 
 from sweep import asked, parts, record, standing
 from sweep.agenda import Agenda
+from sweep.confirming import settled
 from sweep.environment import for_ray
 from sweep.folder import Folder
 from sweep.hunting import Request
 from sweep.ledger import Ledger, inline
 from sweep.look import Ended, publish, render, reopened, status, sync, tracked, tracker
 from sweep.past import past, request
-from sweep.space import Resources, Space, read
+from sweep.space import Resources, Space, loads, read
 from sweep.standing import Standing
 from sweep.watch import Watch
 
@@ -70,8 +71,9 @@ def confirm(path: str | Path, wanted: Sequence[str] = (), *, watch: Watch | None
     and without changes it is all orders of up to five tasks, with three seeds. Errors: as `run`.
     """
     chosen, folder = Way(**way), Folder.of_sweep(path)
-    changes = list(wanted) if wanted or read(folder.space).confirm else ["confirm.top=1"]
-    space = read(folder.space, changes)
+    before = read(folder.space)
+    changes = list(wanted) if wanted or before.confirm else ["confirm.top=1"]
+    space = loads(settled(before, changes).to_toml(), str(folder.space), changes)
     return _carried_out(folder, lambda: folder.adopt(space), watch or Watch(), chosen)
 
 
@@ -155,20 +157,14 @@ def _agenda(
 
 
 def current(rows: Sequence[Row]) -> list[Row]:
-    """Rows of suggestions whose results this release would give again; others are as if not on record.
+    """Rows that this release would give again; others are as if not on record.
 
-    One row of a suggestion tells for all of them. What cannot be made any more, such as a method that is not
-    here, is left as it is.
+    What cannot be made any more, such as a method that is not here, is left as it is.
     """
-    from sweep.bundle import fingerprint_of
+    from sweep.bundle import Fingerprints
 
-    first = {row["suggestion"]: row for row in rows}
-    stale = set()
-    for name, row in first.items():
-        with contextlib.suppress(ValueError, ImportError):
-            if fingerprint_of(row) != row["fingerprint"]:
-                stale.add(name)
-    return [row for row in rows if row["suggestion"] not in stale]
+    names = Fingerprints()
+    return [row for row in rows if names.of(row) in (None, row["fingerprint"])]
 
 
 def _told(agenda: Agenda, folder: Folder, watch: Watch) -> Callable[[Standing], None]:

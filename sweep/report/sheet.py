@@ -76,13 +76,14 @@ def percent(share: float | None, digits: int = 2) -> str:
 
 
 def origin(line: Mapping[str, Any]) -> str:
-    """Where the settings of a line of the summary table come from."""
+    """Where the settings of a line of the summary table come from, and the suggestion's name."""
+    name = line["suggestion"][:6]
     if line["role"] == "baseline":
-        return "given by the space"
+        return f"{name}: given by the space"
     if not line["of"]:
-        return str(line["tuning"])  # nothing was searched: the settings were chosen within each run
+        return f"{name}: {line['tuning']}"  # nothing was searched: settings were chosen within each run
     place = "best" if line["place"] == 1 else f"{line['place']}. best"
-    return f"{place} of {line['of']}, {line['tuning']}"
+    return f"{name}: {place} of {line['of']}, {line['tuning']}"
 
 
 def points(share: float | None) -> str:

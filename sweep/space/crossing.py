@@ -167,6 +167,11 @@ def _continual(space: Space, paths: Paths) -> Iterator[Finding]:
     """Each task finds its own learning rate and strength, so nothing is left to search."""
     if space.search.protocol != "continual":
         return
+    if not space.confirm:
+        rule = (
+            'protocol "continual" runs what is to be confirmed, and that is nothing: add the table [confirm]'
+        )
+        yield Finding(("search", "protocol"), rule)
     for method in space.methods:
         for name in space.parameters(method.name):
             rule = 'protocol "continual" searches nothing beforehand: give it one value'

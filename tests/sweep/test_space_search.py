@@ -52,8 +52,8 @@ def test_rungs_race_unless_another_rule_is_named():
 @pytest.mark.parametrize(
     ("rule", "own"),
     [
-        ("race", {"level": 0.1}),
-        ("wilcoxon", {"level": 0.1}),
+        ("race", {"level": 0.05}),
+        ("wilcoxon", {"level": 0.05}),
         ("percentile", {"keep": 0.25}),
         ("asha", {"eta": 3}),
         ("hyperband", {"eta": 3}),
@@ -74,7 +74,7 @@ def test_the_whole_sequence_is_the_protocol_unless_another_is_named():
     assert space().search.protocol == "whole"
     first = space("search.protocol=first_tasks", "search.tasks=2").search
     assert (first.protocol, first.tasks, first.rates) == ("first_tasks", 2, None)
-    continual = space("search.protocol=continual", text=CONTINUAL)
+    continual = space("search.protocol=continual", "confirm.top=1", text=CONTINUAL)
     assert continual.suggestions() == 1 and continual.search.model_dump(
         include={"rates", "decay", "tolerance", "attempts"}
     ) == {
@@ -98,8 +98,13 @@ def test_the_whole_sequence_is_the_protocol_unless_another_is_named():
     ],
 )
 def test_a_continual_learner_needs_a_strength_to_lower_and_nothing_to_search(method, rule):
-    (line,) = mistakes("search.protocol=continual", f"method={method}", text=CONTINUAL)
+    (line,) = mistakes("search.protocol=continual", f"method={method}", "confirm.top=1", text=CONTINUAL)
     assert rule in line
+
+
+def test_a_continual_learner_without_a_confirmation_would_run_nothing():
+    (line,) = mistakes("search.protocol=continual", text=CONTINUAL)
+    assert "that is nothing: add the table [confirm]" in line
 
 
 # ------------------------------------------------------------------ every other rule
