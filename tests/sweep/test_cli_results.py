@@ -1,8 +1,8 @@
 """The table of results on a terminal: the best of each method, the baselines, what was saved and hunted."""
 
 import io
-import re
 import itertools
+import re
 
 import pytest
 from made_rows import runs, settings, suggestion

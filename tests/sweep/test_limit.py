@@ -1,4 +1,4 @@
-"""A worker's memory limit narrows its stacks and nothing else; what cannot fit is said before anything runs."""
+"""A worker's memory limit narrows its stacks and nothing else; what cannot fit is said at once."""
 
 import pytest
 from tiny_sweeps import inline, lasting, rows, tiny
