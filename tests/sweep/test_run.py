@@ -118,6 +118,23 @@ def test_rows_arrive_from_workers_whose_disk_is_their_own(ray, alone, tmp_path, 
     assert {path.name for path in elsewhere.iterdir()} == {path.name for path in parts(tmp_path / "out")}
 
 
+def test_workers_load_nothing_that_decides_or_shows(ray, tmp_path, monkeypatch):
+    from sweep import worker
+
+    plain = worker.worked
+
+    def watched(config, **given):
+        plain(config, **given)
+        (tmp_path / f"loaded-{os.getpid()}").write_text(" ".join(sys.modules))
+
+    monkeypatch.setattr(worker, "worked", watched)
+    tuned(tiny("search.suggestions=1"), tmp_path / "out")
+    loaded = {name for path in tmp_path.glob("loaded-*") for name in path.read_text().split()}
+    assert {"torch", "sweep.bundle", "sweep.record"} <= loaded
+    mine = {"sweep.run", "sweep.agenda", "sweep.session"}
+    assert not loaded & {"optuna", "scipy", "mlflow", "plotly", "sklearn", *mine}
+
+
 def test_rows_arrive_from_workers_that_cannot_write_at_all(ray, alone, tmp_path, monkeypatch):
     from sweep import worker
 
