@@ -1,6 +1,7 @@
 """Laws of every sort of sweep: the same rows lead to the same jobs, and to exactly what is missing."""
 
 import dataclasses
+import json
 import random
 from itertools import product
 
@@ -258,3 +259,36 @@ def test_of_two_objectives_the_front_alone_is_confirmed():
     front = [one for one in complete if not beaten(one)]
     assert [one.arm.suggestion for one in contest.best()] == sorted(front, key=lambda one: -complete[one][0])
     assert set(agenda.asked().contests[0].top) <= set(front)
+
+
+# --- every sampler ---
+
+
+@pytest.mark.parametrize("sampler", ["qmc", "grid", "nsga2", "cmaes", "gp"])
+def test_every_sampler_is_taken_up_and_extended_as_if_nothing_had_happened(sampler):
+    """Rungs tell it estimates of what was stopped, and these too are the same again."""
+    choices = ["method.strength={choices=[0.01, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.5]}"]
+    more = (f"search.sampler='{sampler}'", *(choices if sampler == "grid" else ()))
+
+    def space(suggestions=14, *extra):
+        return KINDS["race"].space(*more, f"search.suggestions={suggestions}", *extra)
+
+    once, few = carried_out(space()), carried_out(space(6))
+    assert carried_out(space(), few.past).results == once.results
+    for seed in range(6):
+        chance = random.Random(seed)
+        kept = tuple(one for one in once.rows.values() if chance.random() < 0.6)
+        past = Past(kept, once.recorded if seed % 2 else {})
+        found = carried_out(space(), past, chance=chance, slots=3)
+        assert found.agenda.asked() == once.agenda.asked() and found.results == once.results
+        assert found.recorded == once.recorded
+        assert sorted(found.handed) == sorted(once.rows.keys() - {one["fingerprint"] for one in kept})
+    wider = carried_out(space(14, "orders.count=12"), once.past)
+    assert wider.fresh == 0 and wider.recorded == once.recorded
+    assert not set(wider.handed) & once.rows.keys()
+
+
+def test_settings_that_are_chosen_while_a_net_learns_lead_without_a_search():
+    found = json.loads(whole("continual").results)
+    assert found["complete"] and found["best"] is None and found["search"] == []
+    assert [one["role"] for one in found["table"]] == ["best", "baseline"]

@@ -295,6 +295,14 @@ def test_worst_names_what_it_cannot_do_and_touches_nothing(first, finished, word
     assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
 
 
+def test_settings_chosen_while_a_net_learns_are_a_sweep_that_ends_well(tiny, tmp_path):
+    words = ("search.protocol=continual", "search.rates=[0.01]", "search.attempts=1", "method.strength=0.5")
+    more = ("search.suggestions=1", "search.sampler=random", "confirm.orders.count=1")
+    said = run(tiny, tmp_path / "out", *(word for one in (*words, *more) for word in ("--set", one)))
+    assert said.exit_code == 0, said.stderr
+    assert found(tmp_path / "out")["complete"] and "tuned task by task" in " ".join(said.stdout.split())
+
+
 @pytest.mark.parametrize("command", [("confirm",), ("worst", "--suggestion", "3f")])
 def test_neither_makes_a_sweep_where_there_is_none(tmp_path, command):
     said = call(*command, tmp_path / "none")
