@@ -127,6 +127,29 @@ def test_rows_of_runs_that_nobody_asked_for_change_nothing(kind):
     same(found, kind)
 
 
+@every_kind
+def test_a_job_that_is_given_up_at_any_point_holds_up_nothing_and_is_made_good_by_the_next_call(kind):
+    where, one = KINDS[kind].space(), whole(kind)
+    tasks = where.tasks()
+    for unlucky in (0, 1, 3, 6, 12, 24):
+        agenda = Agenda(where, IDENTITY, Past(hunts=one.past.hunts), slots=3)
+        rows, lost, count = {}, None, 0
+        while job := agenda.next():
+            if count == unlucky:
+                agenda.give_up(job)
+                lost = job
+            else:
+                new = done(job, tasks=tasks)
+                rows |= {made["fingerprint"]: made for made in new}
+                agenda.put(new)
+            count += 1
+        assert agenda.finished
+        now = agenda.standing()
+        assert now.expected - now.done == (len(lost.cells) if lost else 0)
+        assert agenda.snapshot().standing(rows.values()) == now
+        same(again(kind, rows.values()), kind)
+
+
 # --- what others see of it ---
 
 

@@ -236,6 +236,29 @@ def test_a_hunt_for_a_suggestion_that_was_not_confirmed(copy, trained):
     assert hunt["order"] and sorted(hunt["order"]) == [0, 1, 2, 3, 4]
 
 
+# --- suggestions on file ---
+
+
+def test_suggestions_that_are_lost_or_spoilt_are_made_again(whole, copy):
+    files = sorted((copy / "suggestions").iterdir())
+    assert len(files) == 4
+    files[0].unlink()
+    spoilt = files[2].rename(files[2].with_name(f"part-{files[2].stem[5:][::-1]}.json"))
+    spoilt.write_bytes(spoilt.read_bytes()[:-9])  # under its own name it would have to be moved away
+    for part in parts(copy)[::2]:
+        part.unlink()
+    notes = []
+    inline(tiny(*RUNGS), copy, watch=session.Watch(note=notes.append))
+    assert lasting(rows(copy)) == lasting(rows(whole)) and results(copy) == results(whole)
+    assert len(notes) == 1 and spoilt.name in notes[0]
+    shutil.rmtree(copy / "suggestions")
+    inline(tiny(*RUNGS), copy)
+    assert results(copy) == results(whole)
+    assert {one.name for one in (copy / "suggestions").iterdir()} == {
+        one.name for one in (whole / "suggestions").iterdir()
+    }
+
+
 # --- in the middle of everything ---
 
 
