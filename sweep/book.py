@@ -18,12 +18,21 @@ def cell_of(row: Row) -> Cell:
     return Cell(row["suggestion"], tuple(row["order"]), (row["seed_init"], row["seed_data"]))
 
 
+def replaces(row: Row, held: Row) -> bool:
+    """Whether a row counts instead of one of the same cell that is held, in whatever turn they come.
+
+    Where two releases gave results, the later one does; of one release the record has judged already.
+    """
+    finished = [(one["finished"], one["fingerprint"]) for one in (row, held)]
+    return row["fingerprint"] == held["fingerprint"] or finished[0] > finished[1]
+
+
 def among(rows: Iterable[Row], wanted: Container[Cell]) -> list[Row]:
-    """The rows that are about these cells, one each: where two releases gave results, the later one."""
+    """The rows that are about these cells, one each: that which counts."""
     found: dict[Cell, Row] = {}
     for row in rows:
         cell = cell_of(row)
-        if cell in wanted and (cell not in found or found[cell]["finished"] < row["finished"]):
+        if cell in wanted and (cell not in found or replaces(row, found[cell])):
             found[cell] = row
     return list(found.values())
 
@@ -38,9 +47,11 @@ class Book:
         self.matrices: dict[tuple[Cell, str], NDArray[np.float64] | None] = {}
 
     def put(self, rows: Iterable[Row]) -> None:
-        """Take in rows; a later one of the same cell takes the place of an earlier one."""
+        """Take in rows; of the same cell that one stays which counts."""
         for row in rows:
             cell = cell_of(row)
+            if cell in self.rows and not replaces(row, self.rows[cell]):
+                continue
             self.rows[cell] = row
             self.lost.discard(cell)
             (self.failed.add if row["error"] else self.failed.discard)(cell)

@@ -63,7 +63,7 @@ class Work(NamedTuple):
 
 
 class Job(NamedTuple):
-    """Works of one family for one worker; workers that died on it."""
+    """Works of one family for one worker; workers that died on it, if it is a single run."""
 
     works: tuple[Work, ...]
     deaths: int = 0
@@ -108,6 +108,16 @@ def arm(settings: Settings, identity: Identity) -> Arm:
 def crossed(orders: Sequence[Order], seeds: Sequence[Seed]) -> tuple[Run, ...]:
     """Every order with every pair of seeds."""
     return tuple(Run(order, pair) for pair in seeds for order in orders)
+
+
+def halves(job: Job) -> list[Job]:
+    """A job in two of even size: works apart where there are several, and neighbours in the tree together."""
+    cells = [cell for work in job.works for cell in sorted(work.cells, key=lambda c: (c.seeds, c.order))]
+    middle = len(cells) // 2
+    return [
+        Job(tuple(work for whole in job.works if (work := whole.only(part)).runs))
+        for part in (cells[:middle], cells[middle:])
+    ]
 
 
 def bundles(runs: Sequence[Run], parts: int) -> list[tuple[Run, ...]]:

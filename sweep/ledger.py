@@ -7,7 +7,7 @@ from typing import Any
 
 from sweep import record
 from sweep.agenda import Agenda
-from sweep.jobs import Job, Means
+from sweep.jobs import Job, Means, halves
 from sweep.space import Resources
 from sweep.standing import Standing
 
@@ -16,7 +16,7 @@ Told = Callable[[Standing], None]
 SHELF = 0.25
 """Share of a worker's memory, if that is limited, for lessons that others may go on from."""
 RETRIES = 2
-"""Times that a bundle is started again whose worker died before it got anything done."""
+"""Times that a single run is started again whose worker died; a job of more is cut in two each time."""
 
 
 @dataclass
@@ -52,12 +52,19 @@ class Ledger:
         self.told(self.agenda.standing())
 
     def died(self, job: Job) -> None:
-        """What is left of the job is tried again, the last time each work alone: none takes others along."""
+        """What is left of the job is done again, in two halves if its worker got nothing done.
+
+        A worker that ran out of memory thus ends in narrower work, and a run that kills every worker is
+        alone in the end, takes no other with it, and is given up.
+        """
         left = self.agenda.left(job)
-        deaths = 1 + (job.deaths if left.works == job.works else 0)
-        if left.works and deaths <= RETRIES:
-            for works in [left.works] if deaths < RETRIES else [(work,) for work in left.works]:
-                self.agenda.retry(Job(works, deaths))
+        idle = left.works == job.works
+        deaths = 1 + (job.deaths if idle else 0)
+        if len(left.cells) > 1:
+            for part in reversed(halves(left)) if idle else [Job(left.works)]:  # the last is taken first
+                self.agenda.retry(part)
+        elif left.works and deaths <= RETRIES:
+            self.agenda.retry(left._replace(deaths=deaths))
         else:
             self.agenda.give_up(left)
         self.told(self.agenda.standing())

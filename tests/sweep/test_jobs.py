@@ -5,7 +5,7 @@ from itertools import permutations
 
 import pytest
 
-from sweep.jobs import Arm, Cell, Job, Pool, Run, Work, as_plain, bundles, crossed, from_plain
+from sweep.jobs import Arm, Cell, Job, Pool, Run, Work, as_plain, bundles, crossed, from_plain, halves
 
 ORDERS = tuple(permutations(range(4)))
 
@@ -134,6 +134,18 @@ def test_a_job_whose_worker_died_comes_back_as_it_was_before_anything_else():
     assert pool and not pool.away
     assert pool.take(1) == again and len(pool.away) == 1
     assert pool.take(1).works[0].arm.suggestion == "b"
+
+
+def test_halves_keep_works_apart_and_neighbours_together():
+    later = crossed(ORDERS[8:], [(0, 0)])
+    two = Job((work("a", 4, later=later), work("b", 4)), deaths=1)
+    assert halves(two) == [Job(two.works[:1]), Job(two.works[1:])]
+    one = Job((work("a", 8, seeds=((0, 0), (1, 1)), later=later),))
+    first, second = halves(one)
+    assert {run.seeds for run in first.works[0].runs} == {(0, 0)} and first.works[0].later == later
+    assert {run.seeds for run in second.works[0].runs} == {(1, 1)}
+    assert sorted(first.cells + second.cells) == sorted(one.cells)
+    assert [len(part.cells) for part in halves(Job((work(count=3),)))] == [1, 2]
 
 
 def test_given_up_it_is_free_to_be_asked_for_again():

@@ -64,54 +64,84 @@ def test_nothing_is_written_for_no_rows(ledger):
     assert not ledger.store.folder.exists()
 
 
-def test_a_bundle_whose_workers_die_is_tried_again_and_then_left(ledger):
-    first = job = ledger.agenda.next()
-    for deaths in range(1, RETRIES + 1):
+def cells(job):
+    return set(job.cells)
+
+
+def worked_off(ledger, digits, dies):
+    """Do all that is left, but for jobs on which the worker dies; the sizes of the jobs started."""
+    sizes = []
+    while job := ledger.agenda.next():
+        sizes.append(len(job.cells))
+        if dies(job):
+            ledger.died(job)
+        else:
+            ledger.write(done(job, digits))
+    return sizes
+
+
+def test_a_job_whose_worker_died_before_it_got_anything_done_is_cut_in_two(ledger):
+    whole = ledger.agenda.next()
+    ledger.died(whole)
+    first, second = ledger.agenda.next(), ledger.agenda.next()
+    assert cells(first) | cells(second) == cells(whole) and not cells(first) & cells(second)
+    assert [len(one.cells) for one in (first, second)] == [1, 2] and first.deaths == second.deaths == 0
+
+
+def test_a_single_run_that_kills_its_workers_is_tried_again_and_then_left(ledger):
+    job = ledger.agenda.next()
+    while len(job.cells) > 1:
         ledger.died(job)
         job = ledger.agenda.next()
-        assert job == first._replace(deaths=deaths)
+    for deaths in range(1, RETRIES + 1):
+        ledger.died(job)
+        assert ledger.agenda.next() == job._replace(deaths=deaths)
+        job = job._replace(deaths=deaths)
+    assert not ledger.agenda.book.lost
     ledger.died(job)
-    assert not known(ledger) and ledger.agenda.book.lost == set(first.cells)
+    assert ledger.agenda.book.lost == cells(job) and not known(ledger)
+
+
+def test_too_little_memory_for_wide_jobs_ends_in_narrower_ones_and_loses_nothing(ledger, digits):
+    sizes = worked_off(ledger, digits, lambda job: len(job.cells) > 1)
+    assert not ledger.agenda.book.lost and ledger.agenda.standing().done == len(known(ledger))
+    assert sizes.count(1) == len(known(ledger)) == ledger.agenda.standing().expected
+
+
+def test_a_run_that_kills_its_workers_takes_no_other_with_it(ledger, digits):
+    bad = (one := ledger.agenda.next()).cells[1]
+    ledger.agenda.retry(one)
+    worked_off(ledger, digits, lambda job: bad in job.cells)
+    assert ledger.agenda.book.lost == {bad}
+    assert len(known(ledger)) == ledger.agenda.standing().expected - 1
 
 
 def test_deaths_of_one_job_do_not_count_against_another(ledger):
     one, other = ledger.agenda.next(), ledger.agenda.next()
-    assert not set(one.cells) & set(other.cells)
+    assert not cells(one) & cells(other)
+    while len(one.cells) > 1:
+        ledger.died(one)
+        one = ledger.agenda.next()
     for _ in range(RETRIES):
         ledger.died(one)
         one = ledger.agenda.next()
+    while len(other.cells) > 1:
+        ledger.died(other)
+        other = ledger.agenda.next()
+    assert one.deaths == RETRIES and other.deaths == 0
     ledger.died(other)
     assert ledger.agenda.next() == other._replace(deaths=1)
 
 
-def test_a_work_that_kills_its_workers_takes_no_other_of_its_job_with_it(ledger, digits):
-    fatal, harmless = ledger.agenda.next(), ledger.agenda.next()
-    job = Job(fatal.works + harmless.works)
-    for _ in range(RETRIES):
-        ledger.died(job)
-        job = ledger.agenda.next()
-    last = [job, ledger.agenda.next()]
-    assert {one.cells for one in last} == {fatal.cells, harmless.cells}
-    for one in last:
-        if one.works == fatal.works:
-            ledger.died(one)
-        else:
-            ledger.write(done(one, digits))
-    assert ledger.agenda.book.lost == set(fatal.cells) and known(ledger).keys() == set(harmless.cells)
-
-
-def test_what_a_worker_recorded_before_it_died_is_not_run_again_and_gives_new_tries(ledger, digits):
+def test_what_a_worker_recorded_before_it_died_is_not_run_again_and_the_rest_stays_together(ledger, digits):
     job = ledger.agenda.next()
-    for _ in range(RETRIES):
-        ledger.died(job)
-        job = ledger.agenda.next()
-    ledger.write(done(job, digits, 2))
+    ledger.write(done(job, digits, 1))
     ledger.died(job)
     left = ledger.agenda.next()
-    assert left.deaths == 1 and [work.runs for work in left.works] == [work.runs[2:] for work in job.works]
+    assert [work.runs for work in left.works] == [work.runs[1:] for work in job.works]
     ledger.write(done(left, digits))
     ledger.died(left)
-    assert not ledger.agenda.book.lost and set(job.cells) <= known(ledger).keys()
+    assert not ledger.agenda.book.lost and cells(job) <= known(ledger).keys()
 
 
 def test_bursts_hold_every_row_once_and_come_when_they_are_old_enough(monkeypatch):
