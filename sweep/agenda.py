@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from nai.orders import Order
@@ -48,7 +49,10 @@ class Agenda:
         self.space, self.identity, self.slots = space, identity, slots
         self.tasks = space.tasks()
         self.book, self.pool = Book(), Pool(grain)
-        self.contests = opened(space, identity, self.book, recorded=past.suggestions, noted=noted)
+        self.course = course(space, self.tasks)
+        self.contests = opened(
+            space, identity, self.book, course=self.course, recorded=past.suggestions, noted=noted
+        )
         self.confirm: Confirm | None = None  # once it is known what is confirmed
         self.top: dict[str, tuple[str, ...]] = {}  # method to the suggestions that are confirmed
         self.baselines: tuple[Arm, ...] = ()
@@ -106,8 +110,8 @@ class Agenda:
             yield from self.confirm.work()
         if self.confirm and self.confirm.finished:
             for hunt in self.hunts:
-                name, seeds = hunt.request.suggestion, hunt.request.seeds
-                yield from hunt.work(self.arm_of(name), self.confirm.reached(name, seeds))
+                if one := self.arm_of(hunt.request.suggestion):
+                    yield from hunt.work(one)
 
     # ---------------------------------------------------------------- from the search to its confirmation
     def _confirmation(self) -> Confirm:
@@ -137,18 +141,23 @@ class Agenda:
         leaders = [some[0] for one in self.contests if one.method in arms and (some := one.best())]
         return placed(leaders, goals(self.space))[0].arm if leaders else next(iter(arms.values()))[0]
 
-    def arm_of(self, suggestion: str) -> Arm:
-        """The settings of a suggestion; ValueError when it is none of the sweep's."""
+    @property
+    def strays(self) -> list[str]:
+        """Suggestions that were hunted for and are none of the sweep's any more."""
+        return [one.request.suggestion for one in self.hunts if not self.arm_of(one.request.suggestion)]
+
+    def arm_of(self, suggestion: str) -> Arm | None:
+        """The settings of a suggestion; None when it is none of the sweep's."""
         candidates = [one.arm for contest in self.contests for one in contest.candidates]
         for one in (*candidates, *(self.confirm.arms if self.confirm else ())):
             if one.suggestion == suggestion:
                 return one
-        raise ValueError(f"suggestion {suggestion} is none of this sweep's: hunt for one that is")
+        return None
 
     # ---------------------------------------------------------------- how far it is
     def asked(self) -> Asked:
         """The sweep's question, for the analysis."""
-        whole = course(self.space, self.tasks)
+        whole = self.course
         confirmed = self.confirm.orders if self.confirm else ()
         design = self.space.confirm_design(self.tasks)
         until = design.until if design else None
@@ -160,12 +169,12 @@ class Agenda:
             search_orders=whole.orders if self.contests else (),
             search_seeds=whole.seeds if self.contests else (),
             rungs=whole.rungs,
-            confirm_orders=confirmed or self._first_orders(),
+            confirm_orders=confirmed or self._first_orders,
             confirm_seeds=self.space.confirm_pairs,
             expected=self.expected,
             contests=self._contests(),
             baselines=tuple(one.suggestion for one in self.baselines),
-            hunts=tuple(one.asked() for one in self.hunts),
+            hunts=tuple(one.asked() for one in self.hunts if self.arm_of(one.request.suggestion)),
             saved=self._saved() if len(whole.rungs) > 1 else None,
             until=until.model_dump(exclude_none=True) if until else None,
         )
@@ -175,13 +184,14 @@ class Agenda:
             return tuple(analysis.Contest(method, (), top=top) for method, top in self.top.items())
         return tuple(one.asked(self.top.get(one.method, ())) for one in self.contests)
 
+    @cached_property
     def _first_orders(self) -> tuple[Order, ...]:
         """The orders that the confirmation will begin with."""
         return self.space.confirm_orders(self.tasks) if self.space.confirm else ()
 
     def _saved(self) -> tuple[int, int]:
         """Runs of the full grid of suggestions and search orders, and those that the search wanted of it."""
-        each = len(course(self.space, self.tasks).runs(-1))
+        each = len(self.course.runs(-1))
         made = [contest.spent for contest in self.contests]
         return sum(len(one) for one in made) * each, sum(map(sum, made))
 
@@ -192,7 +202,7 @@ class Agenda:
         if self.confirm is None and self.space.confirm:
             methods = len(self.space.confirm.methods or self.space.methods)
             arms = self.space.confirm.top * methods + len(self.space.baselines())
-            runs = len(self._first_orders()) * len(self.space.confirm_pairs)
+            runs = len(self._first_orders) * len(self.space.confirm_pairs)
             left += arms * runs
         return len(self.wanted) + left
 
@@ -202,7 +212,7 @@ class Agenda:
 
     def snapshot(self) -> Snapshot:
         """What the sweep consists of as far as is known now."""
-        return Snapshot(self.asked(), self.phase, self._leader())
+        return Snapshot(self.asked(), self.phase, self._leader(0))
 
     @property
     def phase(self) -> str:
@@ -220,16 +230,20 @@ class Agenda:
         expected = self.expected
         return Standing(min(len(known), expected), failed, expected, self.phase, self._leader())
 
-    def _leader(self) -> Leader | None:
-        """The best suggestion so far; it can change only when another one is complete."""
+    def _leader(self, late: float = 0.02) -> Leader | None:
+        """The best suggestion so far; it can change only when another one is complete.
+
+        late: share of new ones before it is sought again, or a long search would seek it all the time.
+        """
         complete = sum(one.state == "complete" for contest in self.contests for one in contest.candidates)
-        if self.leader[0] != complete:
+        known = self.leader[0]
+        if complete > known * (1 + late):
             self.leader = complete, self._led()
         return self.leader[1]
 
     def _led(self) -> Leader:
         best = placed([one for contest in self.contests for one in contest.best()], goals(self.space))[0]
-        name, whole = best.arm.suggestion, course(self.space, self.tasks)
+        name, whole = best.arm.suggestion, self.course
         block = self.book.block(name, whole.orders, whole.seeds, split="valid")
         assert block is not None  # it is complete
         tried = {one.arm.suggestion: one.arm.settings for c in self.contests for one in c.candidates}

@@ -98,7 +98,7 @@ def worst(
     best: given.Best = False,
     budget: given.Budget = None,
     strategy: given.Strategy = "surrogate",
-    random: given.Random = 20,
+    random: given.Random = None,
     address: given.Address = None,
     engine: given.Engine = "tune",
     no_track: given.NoTrack = False,

@@ -73,4 +73,9 @@ Budget = Annotated[
     typer.Option(metavar="N", min=1, help="Task trainings; by default 40 % of all for up to 5 tasks."),
 ]
 Strategy = Annotated[str, typer.Option(metavar="NAME", help="surrogate, tree, keys, lehmer or random.")]
-Random = Annotated[int, typer.Option(metavar="N", min=0, help="Random orders to compare the find with.")]
+Random = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", min=0, help="Random orders to compare the find with: as many as the budget pays for."
+    ),
+]

@@ -113,10 +113,13 @@ def _hunted(found: Mapping[str, Any]) -> list[str]:
         which = "Worst" if one["worst"] else "Best"
         order = " ".join(map(str, one["order"] or ()))
         line = f"{which} order found for {one['label']}: {_percent(one['value'])} % ({order})"
+        if one["rank"] is not None:
+            line += f", rank {one['rank']} of all"
         if one["expected"] is not None:
-            line += f"; {one['drawn']} random orders would find {_percent(one['expected'])} %"
-        rank = f", rank {one['rank']} of {one['pool']}" if one["rank"] is not None else ""
-        said.append(f"{line}{rank}.")
+            line += f"; {one['drawn']} random orders find {_percent(one['expected'])} %"
+        if one["share"] is not None:
+            line += f"; at 95 %, fewer than {_percent(one['share'])} % of all orders are beyond it"
+        said.append(f"{line}.")
     return said
 
 

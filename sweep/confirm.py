@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from nai.orders import Order
 from sweep.analysis import needed_orders, orders_for_tail
 from sweep.book import Book
-from sweep.jobs import Arm, Cell, Seed, Work, crossed
+from sweep.jobs import Arm, Cell, Work, crossed
 from sweep.space import Space
 
 
@@ -23,11 +23,6 @@ class Confirm:
         self.orders: tuple[Order, ...] = ()  # those that every arm runs, as far as is known
         self.finished = not self.arms
         self.pending: list[Cell] = []
-
-    def reached(self, suggestion: str, seeds: Seed) -> tuple[Order, ...]:
-        """The orders on which it runs a suggestion with these seeds; none if that is no part of it."""
-        mine = any(one.suggestion == suggestion for one in self.arms)
-        return self.orders if mine and seeds in self.space.confirm_pairs else ()
 
     def work(self) -> Iterator[Work]:
         """What there is to run now; more orders when those so far are too few."""

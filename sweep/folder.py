@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -115,10 +116,13 @@ class Folder:
         what it confirms; all else decides the runs.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        if self.space.is_file() and parts.listed(self.records):  # nothing on record binds nobody
+        if self.space.is_file():
             changes = [c for c in read(self.space).difference(space) if not c.key.startswith(MAY_CHANGE)]
-            if changes:
+            if changes and parts.listed(self.records):
                 raise FolderError(_incompatible(self.root, changes))
+            if changes:  # nothing on record binds nobody, and what was suggested for another space is void
+                shutil.rmtree(self.suggestions, ignore_errors=True)
+                self.hunts.unlink(missing_ok=True)
         parts.replace(self.space, space.to_toml().encode())
 
     @contextlib.contextmanager

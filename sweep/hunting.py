@@ -1,7 +1,7 @@
 """The hunt for the order that is worst, or best, for one suggestion, as a stage of a sweep."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,8 @@ class Request:
     """A hunt that was asked for.
 
     suggestion: its name. worst: else the best is hunted. budget: task trainings. strategy: of `sweep.worst`.
-    random: orders that the find is compared with.
+    random: orders that the find is compared with; None for as many as the budget pays for one by one. known:
+    orders that were on record when it was asked for, or what was found would lead it elsewhere next time.
     """
 
     suggestion: str
@@ -32,11 +33,18 @@ class Request:
     budget: int | None = None
     strategy: str = "surrogate"
     seed: int = 0
-    random: int = 20
+    random: int | None = None
+    known: tuple[Order, ...] = ()
+
+    def reference(self, tasks: int) -> tuple[Order, ...]:
+        """Random orders, whatever the hunt finds."""
+        budget = usual_budget(tasks) if self.budget is None else self.budget
+        count = budget // tasks if self.random is None else self.random
+        return sampled(tasks, min(count, math.factorial(tasks)), REFERENCE_SEED)
 
     def hunt(self, tasks: int, known: Mapping[Order, Matrix]) -> Hunt:
         """The hunt itself, over so many tasks; ValueError for a request that cannot be carried out."""
-        if min(*self.seeds, self.random) < 0:
+        if min(*self.seeds, self.random or 0) < 0:
             raise ValueError(f"seeds {self.seeds} and random {self.random} must be at least 0")
         return Hunt(
             tasks,
@@ -58,11 +66,6 @@ class Hunting:
         self.open: tuple[Order, ...] = ()
 
     @property
-    def reference(self) -> tuple[Order, ...]:
-        """Random orders, whatever the hunt found."""
-        return sampled(self.tasks, min(self.request.random, math.factorial(self.tasks)), REFERENCE_SEED)
-
-    @property
     def finished(self) -> bool:
         """The hunt is over."""
         return self.hunt is not None and not self.open
@@ -71,27 +74,28 @@ class Hunting:
         """What was hunted, for the analysis."""
         one, hunt = self.request, self.hunt
         budget, cost = (hunt.budget, hunt.cost) if hunt else (one.budget or usual_budget(self.tasks), 0)
-        tried, drawn = tuple(self.tried), self.reference
+        tried, drawn = tuple(self.tried), one.reference(self.tasks)
         return analysis.Hunt(
-            one.suggestion, one.seeds, one.worst, tried, budget, cost, one.random, reference=drawn
+            one.suggestion, one.seeds, one.worst, tried, budget, cost, known=one.known, reference=drawn
         )
 
-    def work(self, arm: Arm, confirmed: Sequence[Order]) -> Iterator[Work]:
-        """What there is to run now; what these orders reached is known to the hunt from the start.
-
-        confirmed: orders on record whatever a hunt finds, or what it found would lead it elsewhere next time.
-        """
+    def work(self, arm: Arm) -> Iterator[Work]:
+        """What there is to run now; what was on record from the start is known to the hunt."""
         if self.hunt is None:
-            self.hunt = self._hunt(arm, confirmed)
-            yield Work(arm, crossed(self.reference, self.seeds))
+            if self.request.known:  # on record, unless it was lost since
+                yield Work(arm, crossed(self.request.known, self.seeds))
+            if any(self._lacks(arm, order) for order in self.request.known):
+                return
+            self.hunt = self._hunt(arm)
+            yield Work(arm, crossed(self.request.reference(self.tasks), self.seeds))
             yield from self._next(arm, self.hunt)
         while self.open and not any(self._lacks(arm, order) for order in self.open):
             for order in self.open:
                 self.hunt.tell(order, self._matrix(arm, order))
             yield from self._next(arm, self.hunt)
 
-    def _hunt(self, arm: Arm, confirmed: Sequence[Order]) -> Hunt:
-        found = {order: self._matrix(arm, order) for order in confirmed}
+    def _hunt(self, arm: Arm) -> Hunt:
+        found = {order: self._matrix(arm, order) for order in self.request.known}
         known = {order: matrix for order, matrix in found.items() if matrix is not None}
         return self.request.hunt(self.tasks, known)
 

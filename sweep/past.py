@@ -1,6 +1,7 @@
 """What a sweep's folder holds that a new call starts from, beside its rows: suggestions and hunts."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -32,6 +33,7 @@ def requests(folder: Folder) -> tuple[Request, ...]:
 
 
 def request(folder: Folder, one: Request) -> None:
-    """Ask for a hunt; one that was asked for before is not asked for twice."""
-    wanted = dict.fromkeys((*requests(folder), one))
-    parts.replace(folder.hunts, _REQUESTS.dump_json(tuple(wanted), indent=1))
+    """Ask for a hunt; one that was asked for before goes on with what it knew then."""
+    before = requests(folder)
+    if not any(replace(old, known=()) == replace(one, known=()) for old in before):
+        parts.replace(folder.hunts, _REQUESTS.dump_json((*before, one), indent=1))

@@ -13,6 +13,7 @@ from typing import Any
 
 from sweep import asked, parts, record, standing
 from sweep.agenda import Agenda
+from sweep.book import cell_of
 from sweep.confirming import settled
 from sweep.environment import for_ray
 from sweep.folder import Folder
@@ -83,11 +84,17 @@ def worst(path: str | Path, one: Request, *, watch: Watch | None = None, **way: 
     Errors: as `run`; ValueError for a suggestion that is none of the sweep's.
     """
     chosen, folder = Way(**way), Folder.of_sweep(path)
-    one.hunt(read(folder.space).tasks(), {})  # what cannot be carried out is not asked for
-    name = standing.named(one.suggestion, reopened(folder.root)[2].asked)
-    return _carried_out(
-        folder, lambda: request(folder, dataclasses.replace(one, suggestion=name)), watch or Watch(), chosen
+    tasks = read(folder.space).tasks()
+    one.hunt(tasks, {})  # what cannot be carried out is not asked for
+    _, store, snapshot = reopened(folder.root)
+    name = standing.named(one.suggestion, snapshot.asked)
+    known = sorted(
+        cell.order
+        for cell in map(cell_of, store.records.rows)
+        if (cell.suggestion, cell.seeds) == (name, one.seeds) and len(cell.order) == tasks
     )
+    wanted = dataclasses.replace(one, suggestion=name, known=tuple(known))
+    return _carried_out(folder, lambda: request(folder, wanted), watch or Watch(), chosen)
 
 
 def _carried_out(folder: Folder, prepare: Callable[[], None], watch: Watch, way: Way) -> Ended:
@@ -108,6 +115,8 @@ def _run(space: Space, folder: Folder, watch: Watch, way: Way) -> tuple[dict[str
         ledger = Ledger(store, agenda, writer.submit if writer else _untracked, _told(agenda, folder, watch))
         interrupted = _work(ledger, benchmark, _limited(space, benchmark, grain), watch=watch, way=way)
         shutil.rmtree(ledger.scratch, ignore_errors=True)  # that of drivers which were killed, too
+        for name in [] if interrupted else agenda.strays:
+            watch.note(f"{name} was hunted for and is no longer part of this sweep: its hunt is left out")
         watch.stage("writing the report")
         standing.keep(folder.snapshot, agenda.snapshot())
         results = publish(folder, agenda.asked(), store.records.rows)

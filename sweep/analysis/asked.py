@@ -30,8 +30,8 @@ class Contest:
 class Hunt:
     """A hunt for the worst order of a suggestion (or the best): what it tried, in turn, and what it cost.
 
-    `budget` and `cost` are task trainings, given and taken. It is compared with `random` random orders, and
-    these are the `reference`, drawn whatever the hunt found; empty for whatever else is on record.
+    `budget` and `cost` are task trainings, given and taken. `known` are orders that were on record before it;
+    `reference` are random ones, drawn whatever the hunt finds, that it is compared with.
     """
 
     suggestion: str
@@ -40,7 +40,7 @@ class Hunt:
     orders: tuple[Order, ...]
     budget: int
     cost: int
-    random: int
+    known: tuple[Order, ...] = ()
     reference: tuple[Order, ...] = ()
 
 

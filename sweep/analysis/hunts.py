@@ -10,17 +10,19 @@ import numpy as np
 from nai import metrics
 from sweep.analysis.arms import Arm, Floats, Order, accuracy
 from sweep.analysis.asked import Hunt
+from sweep.worst.evidence import beyond_share
 
 
 @dataclass(frozen=True)
 class Found:
     """The outcome of a hunt: test accuracies 0..1 at the end; None where nothing is on record.
 
-    `course` is the best found after each try. `drawn` random orders, out of `pool` on record, are expected to
-    find `expected` at best, and what the hunt found, or better, with chance `luck`; the pool is all orders if
-    they are on record, else the hunt's reference. `rank` is that of the find among all orders, 1 the very
-    worst (or best), if all are on record. `elsewhere` is the mean of that order over the `others`, the other
-    seeds that it is on record with: what is found with one pair of seeds is partly their chance.
+    `course` is the best after each try, that of the orders known before included. The `drawn` random orders
+    of its reference found `expected` at best; at 95 % fewer than a `share` of all orders are beyond the find.
+    If all orders are on record `rank` is that of the find among all, 1 the very worst (or best), and so many
+    random orders are expected to find `expected`, and the find or better with chance `luck`. `elsewhere` is
+    the mean of that order over the `others`, the other seeds that it is on record with: what is found with
+    one pair of seeds is partly their chance.
     """
 
     suggestion: str
@@ -33,9 +35,9 @@ class Found:
     value: float | None = None
     order: Order | None = None
     course: tuple[float, ...] = ()
-    pool: int = 0
     drawn: int = 0
     expected: float | None = None
+    share: float | None = None
     luck: float | None = None
     rank: int | None = None
     others: int = 0
@@ -49,16 +51,17 @@ def hunted(hunt: Hunt, arm: Arm) -> Found:
         for (order, seeds), row in arm.cells.items()
         if seeds == hunt.seeds and (value := _final(accuracy(row, "test"), order)) is not None
     }
-    tried = {order: known[order] for order in hunt.orders if order in known}
+    tried = [order for order in hunt.orders if order in known]
+    seen = dict.fromkeys([*(order for order in hunt.known if order in known), *tried])
     plain = (arm.suggestion, arm.label, hunt.seeds, hunt.worst, len(tried), hunt.budget, hunt.cost)
-    if not tried:
+    if not seen:
         return Found(*plain)
     sign = 1 if hunt.worst else -1
-    values = sign * np.array(list(tried.values()))
-    order = list(tried)[int(values.argmin())]
-    course = tuple((sign * np.minimum.accumulate(values)).tolist())
-    evidence = _compared(known, tried, hunt, sign) | _elsewhere(arm, order, hunt)
-    return Found(*plain, course[-1], order, course, **evidence)
+    values = sign * np.array([known[order] for order in seen])
+    order = list(seen)[int(values.argmin())]
+    course = tuple((sign * np.minimum.accumulate(values)).tolist())[len(seen) - len(tried) :]
+    evidence = _compared(known, known[order], hunt, sign) | _elsewhere(arm, order, hunt)
+    return Found(*plain, known[order], order, course, **evidence)
 
 
 def _elsewhere(arm: Arm, order: Order, hunt: Hunt) -> dict[str, Any]:
@@ -68,35 +71,22 @@ def _elsewhere(arm: Arm, order: Order, hunt: Hunt) -> dict[str, Any]:
     return {"others": len(values), "elsewhere": float(np.mean(values)) if values else None}
 
 
-def _compared(
-    known: Mapping[Order, float], tried: Mapping[Order, float], hunt: Hunt, sign: int
-) -> dict[str, Any]:
-    """The find against random orders."""
-    everything = len(known) == math.factorial(len(next(iter(tried))))
-    chosen = _pool(known, tried, hunt, everything)
-    values, best = (
-        np.sort(sign * np.array([known[order] for order in chosen])),
-        min(sign * v for v in tried.values()),
-    )
-    drawn = min(hunt.random, len(values))
-    found: dict[str, Any] = {"pool": len(values), "drawn": drawn}
+def _compared(known: Mapping[Order, float], find: float, hunt: Hunt, sign: int) -> dict[str, Any]:
+    """The find against random orders: all there are, or those of the reference."""
+    everything = math.factorial(len(next(iter(known))))
+    drawn = [sign * known[order] for order in hunt.reference if order in known]
+    if len(known) < everything:
+        if not drawn:
+            return {}
+        share = beyond_share(sum(one < sign * find for one in drawn), len(drawn), everything)
+        return {"drawn": len(drawn), "expected": sign * min(drawn), "share": share}
+    values = np.sort(sign * np.array(list(known.values())))
+    found: dict[str, Any] = {"rank": 1 + int((values < sign * find).sum()), "drawn": len(drawn)}
     if drawn:
-        chances = _least_of(len(values), drawn)
+        chances = _least_of(len(values), len(drawn))
         found["expected"] = float(sign * (values * chances).sum())
-        found["luck"] = float(chances[values <= best].sum())
-    if everything:
-        found["rank"] = 1 + int((values < best).sum())
+        found["luck"] = float(chances[values <= sign * find].sum())
     return found
-
-
-def _pool(
-    known: Mapping[Order, float], tried: Mapping[Order, float], hunt: Hunt, everything: bool
-) -> list[Order]:
-    if everything:
-        return list(known)
-    if hunt.reference:
-        return [order for order in hunt.reference if order in known]
-    return [order for order in known if order not in tried]
 
 
 def _least_of(count: int, drawn: int) -> Floats:

@@ -18,16 +18,22 @@ def hunts(page: Page) -> Panel | None:
     header = ["method", "order", "seeds", "found", "other seeds", "orders tried", "task trainings"]
     header += ["random orders", "rank"]
     note = f"Orders searched for, one after the other, each the likely {what} after all those before. "
-    note += "Random orders: what so many of them are expected to find at best, and the chance that they find "
-    note += "as much. The rank is exact where all orders are on record. Other seeds: the mean of the same "
-    note += "order over so many, for what is found with one pair of seeds is partly their chance."
-    charts = tuple(Figure(figures.hunt(_steps(one)), _said(page, one), one["label"]) for one in found)
+    note += "Random orders: what so many of them found at best, and which share of all orders may still be "
+    note += (
+        "beyond what the hunt found, at 95 %; where all orders are on record the rank is exact, and so is "
+    )
+    note += (
+        "what so many random ones are expected to find, and how often as much. Other seeds: the mean of the "
+    )
+    note += "same order over so many, for what is found with one pair of seeds is partly their chance."
+    drawn = [one for one in found if one["course"]]
+    charts = tuple(Figure(figures.hunt(_steps(one)), _said(page, one), one["label"]) for one in drawn)
     title = f"How bad is the {what} order?" if what == "worst" else f"What are the {what} orders?"
     return Panel("hunts", title, note, charts, Table(header, lines, words=2))
 
 
 def _line(page: Page, one: Mapping[str, Any]) -> tuple[str, ...]:
-    rank = "–" if one["rank"] is None else f"{one['rank']} of {one['pool']}"
+    rank = "–" if one["rank"] is None else str(one["rank"])
     return (
         one["label"],
         page.order(one["order"]),
@@ -44,7 +50,9 @@ def _line(page: Page, one: Mapping[str, Any]) -> tuple[str, ...]:
 def _random(one: Mapping[str, Any]) -> str:
     if one["expected"] is None:
         return "–"
-    return f"{one['drawn']}: {percent(one['expected'])}, as good {percent(one['luck'], digits=1)}"
+    beyond = f"beyond the find at most {percent(one['share'], digits=1)}" if one["share"] is not None else ""
+    luck = f"as much in {percent(one['luck'], digits=1)}" if one["luck"] is not None else ""
+    return f"{one['drawn']}: {percent(one['expected'])}, {beyond or luck}"
 
 
 def _said(page: Page, one: Mapping[str, Any]) -> str:

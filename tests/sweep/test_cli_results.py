@@ -47,11 +47,11 @@ def test_one_entry_for_the_best_of_each_method_and_each_baseline(width):
 
 
 def test_what_was_saved_and_hunted_is_said():
-    hunt = analysis.Hunt(suggestion(NAI[0]), SEEDS[0], True, CONFIRM, 20, 9, 2)
+    hunt = analysis.Hunt(suggestion(NAI[0]), SEEDS[0], True, CONFIRM, 20, 9, reference=CONFIRM[:2])
     results = found(saved=(40, 10), hunts=(hunt,))
     text = " ".join(shown(results, 300).split())
     assert "The rules saved 30 of 40 runs of the full grid, 75.00 %." in text
     (one,) = results["hunts"]
     order = " ".join(map(str, one["order"]))
     assert f"Worst order found for nai strength=0.1: {100 * one['value']:.2f} % ({order})" in text
-    assert f"rank {one['rank']} of 6." in text
+    assert f", rank {one['rank']} of all;" in text

@@ -205,14 +205,6 @@ def fresh(book):
     return found
 
 
-def test_what_it_reaches_is_its_own_factorial_alone():
-    where = space()
-    confirm, _ = confirmed(where, 0.1)
-    (one,) = confirm.arms
-    assert confirm.reached(one.suggestion, (1, 1)) == confirm.orders
-    assert confirm.reached(one.suggestion, (0, 1)) == confirm.reached("another", (1, 1)) == ()
-
-
 def test_a_confirmation_of_some_methods_leaves_out_the_others():
     where = KINDS["methods"].space("confirm.methods=['ewc']")
     swept = carried_out(where, Past())

@@ -67,7 +67,9 @@ def test_what_a_hunt_found_does_not_lead_it_elsewhere_next_time(name, seeds):
 
 
 def test_after_a_confirmation_over_all_orders_there_is_nothing_left_to_try():
-    swept = carried_out(WHERE, Past(CONFIRMED.past.rows, hunts=(Request(BEST), Request(BEST, worst=False))))
+    known = CONFIRMED.agenda.asked().confirm_orders
+    hunts = (Request(BEST, known=known), Request(BEST, worst=False, known=known))
+    swept = carried_out(WHERE, Past(CONFIRMED.past.rows, hunts=hunts))
     assert swept.agenda.finished and not swept.handed
     assert [one.cost for one in swept.agenda.asked().hunts] == [0, 0]
     assert tried(swept) == [(), ()]
@@ -128,9 +130,27 @@ def test_without_a_confirmation_a_hunt_follows_the_search():
 
 
 @pytest.mark.parametrize("where", [WHERE, KINDS["continual"].space()])
-def test_a_suggestion_that_is_none_of_the_sweep_s_cannot_be_hunted(where):
-    with pytest.raises(ValueError, match="suggestion beef is none of this sweep's"):
-        carried_out(where, Past(hunts=(Request("beef"),)))
+def test_the_hunt_of_a_suggestion_that_is_none_of_the_sweep_s_any_more_is_left_out(where):
+    swept = carried_out(where, Past(hunts=(Request("beef"),)))
+    assert swept.agenda.finished and swept.agenda.strays == ["beef"]
+    assert swept.agenda.asked() == carried_out(where, Past()).agenda.asked()
+
+
+def test_what_a_hunt_knew_is_run_again_when_it_is_lost():
+    known = CONFIRMED.agenda.asked().confirm_orders[:4]
+    one = Request(OTHER, (5, 5), budget=20, random=2, known=known)
+    swept = carried_out(FEW, Past(hunts=(one,)))
+    assert swept.agenda.finished and not set(tried(swept)[0]) & set(known)
+    rows = [row for row in swept.rows.values() if (row["seed_init"], row["suggestion"]) == (5, OTHER)]
+    assert {tuple(row["order"]) for row in rows} >= set(known)
+
+
+def test_more_orders_to_confirm_do_not_lead_a_hunt_elsewhere():
+    designs = ("confirm.orders={design='random', count=2, seed=1}", "confirm.orders={design='all'}")
+    some = ("search.suggestions=3", "confirm.top=1")
+    past = Past(hunts=(Request(BEST, budget=30),))
+    few, more = (carried_out(KINDS["plain"].space(*some, design), past) for design in designs)
+    assert tried(few) == tried(more) and len(tried(few)[0]) > 5
 
 
 def test_a_baseline_may_be_hunted():
@@ -158,17 +178,18 @@ def test_a_failed_run_is_told_to_the_hunt_and_holds_up_nothing():
 def test_one_that_is_under_way_says_what_it_has_tried_so_far():
     book, made = Book(), arm(SETTINGS, IDENTITY)
     hunting = Hunting(Request(BEST, budget=25, random=2), 5, book)
-    assert hunting.asked() == Hunted(BEST, (0, 0), True, (), 25, 0, 2, reference=hunting.reference)
+    drawn = hunting.request.reference(5)
+    assert hunting.asked() == Hunted(BEST, (0, 0), True, (), 25, 0, reference=drawn) and len(drawn) == 2
     assert not hunting.finished
-    reference, first = hunting.work(made, ())
-    assert tuple(run.order for run in reference.runs) == hunting.reference
+    reference, first = hunting.work(made)
+    assert tuple(run.order for run in reference.runs) == drawn
     assert hunting.asked().orders == tuple(run.order for run in first.runs) and hunting.asked().cost > 0
-    assert list(hunting.work(made, ())) == []  # nothing is known yet
+    assert list(hunting.work(made)) == []  # nothing is known yet
     *some, last = first.runs
     book.put(row(SETTINGS, run) for run in some)
-    assert list(hunting.work(made, ())) == []
+    assert list(hunting.work(made)) == []
     book.put([row(SETTINGS, last)])
-    for work in hunting.work(made, ()):  # each batch at once, to the end
+    for work in hunting.work(made):  # each batch at once, to the end
         assert {run.order for run in work.later} >= {run.order[:1] for run in work.runs}
         book.put(row(SETTINGS, run) for run in work.runs)
     assert hunting.finished and hunting.asked().cost <= 25
@@ -181,3 +202,19 @@ def test_partial_orders_are_rows_of_their_own():
     for order in tried(swept)[0]:
         made = swept.agenda.book.rows[Cell(OTHER, order, (0, 0))]
         assert made == row(swept.agenda.arm_of(OTHER).settings, Run(order, (0, 0)))
+
+
+@pytest.mark.parametrize("seeds", [(0, 0), (5, 5)])
+def test_what_it_knew_is_part_of_the_sweep_and_run_again_if_it_was_lost(seeds):
+    known = ORDERS[7:11]
+    once = carried_out(FEW, Past(hunts=(Request(OTHER, seeds, budget=30, random=0, known=known),)))
+    cells = {Cell(OTHER, order, seeds) for order in known}
+    assert cells <= once.agenda.book.rows.keys() and not set(known) & set(tried(once)[0])
+    lost = {one["fingerprint"] for cell, one in once.agenda.book.rows.items() if cell in cells}
+    for gone in (lost, set(), once.rows.keys()):
+        kept = tuple(one for name, one in once.rows.items() if name not in gone)
+        again = carried_out(FEW, Past(kept, hunts=once.past.hunts))
+        assert set(again.handed) == set(gone)
+        assert tried(again) == tried(once) and again.results == once.results
+        assert again.agenda.standing() == once.agenda.standing()
+        assert again.agenda.relevant(again.rows.values()) == list(again.rows.values())

@@ -37,7 +37,7 @@ def contest(method):
 
 
 def asked():
-    hunt = analysis.Hunt(suggestion(NAI[0.1]), SEEDS[0], True, HUNTED, 20, 14, 3, CONFIRM[:3])
+    hunt = analysis.Hunt(suggestion(NAI[0.1]), SEEDS[0], True, HUNTED, 20, 14, reference=CONFIRM[:3])
     return analysis.Asked(
         "made",
         SEARCH,
