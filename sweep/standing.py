@@ -79,7 +79,7 @@ def _wanted(asked: Asked) -> Iterable[Cell]:
     confirmed = [*(name for contest in asked.contests for name in contest.top), *asked.baselines]
     yield from _cells(confirmed, asked.confirm_orders, asked.confirm_seeds)
     for hunt in asked.hunts:
-        yield from _cells([hunt.suggestion], (*hunt.orders, *hunt.reference), (hunt.seeds,))
+        yield from _cells([hunt.suggestion], (*hunt.orders, *hunt.reference, *hunt.known), (hunt.seeds,))
 
 
 def _cells(
