@@ -221,21 +221,22 @@ def opened(
     identity: Identity,
     book: Book,
     *,
+    course: Course,
     recorded: Mapping[str, Mapping[int, Any]],
     noted: Callable[[str, Any], None],
 ) -> list[Contest]:
     """A contest for every method of the space; none where settings are chosen while a net learns."""
     if space.search.protocol == "continual":
         return []
-    run, sought = course(space, space.tasks()), goals(space)
+    sought = goals(space)
     directions = [goal.direction for goal in sought]
 
     def one(method: str) -> Contest:
         return Contest(
             method,
-            run,
+            course,
             suggester(space, method, directions, recorded.get(method, {})),
-            Judge(space.search, directions, rungs=len(run.rungs)),
+            Judge(space.search, directions, rungs=len(course.rungs)),
             book=book,
             goals=sought,
             ahead=space.search.ahead,

@@ -26,6 +26,8 @@ HALVING = ("asha", "hyperband")
 """Rules of successive halving: a rung's best pass, compared with all that came as far."""
 FEWEST = 3
 """Orders of a race: a test needs two differences, a spread two orders, and each order is left out once."""
+BALANCED = 5040
+"""Orders that are balanced, all of 7 tasks; the time grows with their square: for so many about a second."""
 
 
 class Course(NamedTuple):
@@ -106,17 +108,18 @@ def balanced(orders: Sequence[Order], seed: int = 0) -> tuple[Order, ...]:
 
     Of those whose places were taken least so far the next is chosen by chance; of all orders of n tasks the
     first n are a Latin square. Orders as listed would start a race with those that begin with the same task.
+    Of more than `BALANCED` orders the first are chosen from so many draws, and the others come as drawn: a
+    draw of thousands holds each task in each position about equally often of itself.
     """
-    left = sorted(orders, key=lambda order: hashlib.sha256(f"{seed}/{order}".encode()).digest())
-    tasks = 1 + max((task for order in left for task in order), default=0)
-    used = np.zeros((tasks, tasks), dtype=np.int64)  # [task, position]
-    out: list[Order] = []
-    while left:
-        order = min(left, key=lambda one: int(used[list(one), range(len(one))].sum()))
-        used[list(order), range(len(order))] += 1
-        left.remove(order)
-        out.append(order)
-    return tuple(out)
+    drawn = sorted(orders, key=lambda order: hashlib.sha256(f"{seed}/{order}".encode()).digest())
+    among = np.array(drawn[:BALANCED], dtype=np.int16)  # [orders, positions]
+    taken = np.zeros(len(among), dtype=np.int64)  # how often the places of each order were taken
+    out: list[int] = []
+    for _ in among:
+        out.append(int(taken.argmin()))
+        taken += (among == among[out[-1]]).sum(1)
+        taken[out[-1]] = np.iinfo(np.int64).max // 2
+    return (*(drawn[place] for place in out), *drawn[BALANCED:])
 
 
 def front(points: Sequence[Values], directions: Sequence[int]) -> list[int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import made_rows
 import pytest
 
+import sweep.agenda
 from nai.metrics import METRICS
 from sweep.agenda import Agenda, Past
 from sweep.analysis import results, write_json
@@ -195,6 +196,34 @@ def test_with_everything_on_record_nothing_is_handed_out():
     agenda = Agenda(space(), IDENTITY, Past(tuple(WHOLE.rows.values())))
     assert not agenda.waiting and agenda.finished
     assert Swept(agenda, [], WHOLE.rows).results == WHOLE.results
+
+
+def test_its_course_is_worked_out_once_and_the_leader_is_sought_now_and_then(monkeypatch):
+    """Each time it names all suggestions, which takes longer than a small run if there are many."""
+    calls = {"course": 0, "labels": 0}
+
+    def counted(name):
+        plain = getattr(sweep.agenda, name)
+
+        def count(*given):
+            calls[name] += 1
+            return plain(*given)
+
+        monkeypatch.setattr(sweep.agenda, name, count)
+
+    counted("course")
+    counted("labels")
+    where = loads(
+        SPACE.partition("[confirm]")[0],
+        overrides=["search.sampler=random", "search.suggestions=300", "orders.count=1"],
+    )
+    agenda = Agenda(where, IDENTITY, Past())
+    while job := agenda.next():
+        agenda.put(done(job, failing=lambda chosen, run: False))
+        agenda.standing()
+    assert calls["course"] == 1 and calls["labels"] < 150
+    assert agenda.snapshot().best.suggestion == agenda.contests[0].best()[0].arm.suggestion
+    assert all(contest.course is agenda.course for contest in agenda.contests)
 
 
 def test_more_suggestions_leave_the_first_as_they_were_and_equal_a_sweep_that_had_them_from_the_start():

@@ -26,7 +26,9 @@ def space(*more, kind=KINDS["plain"]):
 def searched(where, value):
     """A search to its end: its contest, and the works in turn. value: accuracy of (strength, order)."""
     book, works = Book(), []
-    (contest,) = opened(where, IDENTITY, book, recorded={}, noted=lambda *heard: None)
+    (contest,) = opened(
+        where, IDENTITY, book, course=course(where, 5), recorded={}, noted=lambda *heard: None
+    )
     while new := list(contest.work()):
         works += new
         book.put(result(one.arm.settings, run, value) for one in new for run in one.runs)
@@ -182,7 +184,8 @@ def test_goals_carry_the_options_of_the_objectives():
 
 
 def test_where_settings_are_chosen_while_a_net_learns_nothing_is_searched():
-    assert opened(KINDS["continual"].space(), IDENTITY, Book(), recorded={}, noted=print) == []
+    where = KINDS["continual"].space()
+    assert opened(where, IDENTITY, Book(), course=course(where, 5), recorded={}, noted=print) == []
 
 
 def test_a_course_is_a_value():

@@ -4,6 +4,7 @@ import itertools
 import math
 import random
 import statistics
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 from sweep.search import Judge
 from sweep.space import Search
-from sweep.stopping import balanced, behind, estimate, front, pseudo_values, race
+from sweep.stopping import BALANCED, balanced, behind, estimate, front, pseudo_values, race
 
 ORDERS = [(k,) for k in range(8)]
 
@@ -134,6 +135,19 @@ def test_the_first_of_balanced_orders_are_latin_squares(seed):
             assert {column.count(task) for task in range(5)} == {len(square) // 5}
     assert balanced(orders[::-1], seed) == found  # whatever order they were listed in
     assert balanced(orders, seed + 9) != found
+
+
+def test_hundreds_of_orders_are_balanced_at_once_and_of_very_many_the_first():
+    six, eight = (tuple(itertools.permutations(range(tasks))) for tasks in (6, 8))
+    began = time.process_time()
+    found = balanced(six)
+    assert time.process_time() - began < 0.3  # some hundredths; a search among all that are left took seconds
+    assert sorted(found) == list(six) and all(
+        len(set(column)) == 6 for column in zip(*found[:6], strict=True)
+    )
+    many = balanced(eight[: BALANCED + 9])
+    assert sorted(many) == list(eight[: BALANCED + 9])
+    assert balanced(eight[: BALANCED + 9][::-1]) == many
 
 
 def test_orders_that_end_early_are_balanced_too():
