@@ -74,9 +74,9 @@ def test_no_arrival_no_workers_and_no_grain_change_anything(kind):
 @every_kind
 def test_with_any_rows_on_record_exactly_the_missing_runs_are_handed_out(kind):
     rows = list(whole(kind).rows.values())
-    for seed in SEEDS:
+    for seed in range(6):
         chance = random.Random(seed)
-        kept = [one for one in rows if chance.random() < seed / 11]
+        kept = [one for one in rows if chance.random() < seed / 5]
         chance.shuffle(kept)
         past = dataclasses.replace(whole(kind).past, rows=tuple(kept))
         noted = seed % 2  # else the rows alone are on record
@@ -89,7 +89,7 @@ def test_with_any_rows_on_record_exactly_the_missing_runs_are_handed_out(kind):
 
 @every_kind
 def test_broken_off_time_and_again_it_comes_to_the_same_end(kind):
-    for seed in range(6):
+    for seed in range(3):
         chance, handed = random.Random(seed), []
         past = Past(hunts=whole(kind).past.hunts)
         while not (
@@ -131,7 +131,7 @@ def test_rows_of_runs_that_nobody_asked_for_change_nothing(kind):
 def test_a_job_that_is_given_up_at_any_point_holds_up_nothing_and_is_made_good_by_the_next_call(kind):
     where, one = KINDS[kind].space(), whole(kind)
     tasks = where.tasks()
-    for unlucky in (0, 1, 3, 6, 12, 24):
+    for unlucky in (0, 2, 6, 20):
         agenda = Agenda(where, IDENTITY, Past(hunts=one.past.hunts), slots=3)
         rows, lost, count = {}, None, 0
         while job := agenda.next():
@@ -176,8 +176,8 @@ def test_a_snapshot_and_the_driver_agree_about_what_is_part_of_the_sweep(kind, t
 @every_kind
 def test_a_snapshot_made_anew_from_the_rows_is_the_driver_s(kind):
     where, rows = KINDS[kind].space(), list(whole(kind).rows.values())
-    for seed in range(6):
-        kept = rows[: len(rows) * seed // 5]
+    for seed in range(4):
+        kept = rows[: len(rows) * seed // 3]
         driver = carried_out(where, Past(kept, hunts=whole(kind).past.hunts), most=len(kept))
         made = Agenda(where, IDENTITY, driver.past)
         while driver.agenda.next():
@@ -298,7 +298,7 @@ def test_every_sampler_is_taken_up_and_extended_as_if_nothing_had_happened(sampl
 
     once, few = carried_out(space()), carried_out(space(6))
     assert carried_out(space(), few.past).results == once.results
-    for seed in range(6):
+    for seed in range(4):
         chance = random.Random(seed)
         kept = tuple(one for one in once.rows.values() if chance.random() < 0.6)
         past = Past(kept, once.recorded if seed % 2 else {})
