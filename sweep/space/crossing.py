@@ -132,6 +132,13 @@ def _stopping(space: Space, tasks: int) -> Iterator[Finding]:
                 f"rung {rung} must be below the {orders} orders of the search: leave it out, or raise those"
             )
             yield Finding(("search", "rungs"), rule)
+    most = max(space.suggestions(one.name) for one in space.methods)
+    if search.rungs and search.ahead >= most and any(space.parameters(one.name) for one in space.methods):
+        rule = (
+            f"with {search.ahead} in flight at once, of {most} suggestions none has another to be compared "
+            "with, so none is ever stopped: lower it, raise suggestions, or leave out rungs"
+        )
+        yield Finding(("search", "ahead"), rule)
     spreads = [one.aggregate for one in space.objectives if one.aggregate in OF_SEVERAL]
     if search.rungs and search.rungs[0] < 2 and spreads:
         rule = f"{spreads[0]} of 1 order has no deviation: let rungs begin with 2 or more"

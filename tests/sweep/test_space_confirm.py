@@ -61,6 +61,17 @@ def test_a_longer_draw_begins_with_the_shorter_and_meets_no_order_of_the_search(
     assert long[: len(some.confirm_orders(tasks))] == some.confirm_orders(tasks)
 
 
+def test_more_search_orders_take_from_the_confirmation_those_that_they_now_use_and_no_others():
+    before, after = (
+        space(f"orders.count={count}", "confirm.orders={design='random', count=24, seed=1}")
+        for count in (24, 30)
+    )
+    old, new, searched = before.confirm_orders(5), after.confirm_orders(5), after.search_orders(5)
+    kept = tuple(order for order in old if order not in searched)
+    assert len(kept) == 20 and new[:20] == kept and len(new) == 24
+    assert not set(new) & set(searched) and searched[:24] == before.search_orders(5)
+
+
 def test_more_orders_than_there_are_cannot_be_drawn():
     with pytest.raises(ValueError, match=r"120 orders .20 of them excluded., 101 asked: ask for at most 100"):
         space("confirm.orders={design='random', count=5}").confirm_orders(5, 101)

@@ -47,6 +47,9 @@ def test_rungs_race_unless_another_rule_is_named():
     rungs = space("search.rungs=[4, 12]")
     assert (rungs.search.stopping, rungs.search.level, rungs.rungs(5)) == ("race", 0.05, (4, 12, 24))
     assert space("search.rungs=[4]", "orders.count=40").rungs(5) == (4, 40)
+    assert (
+        space("search.rungs=[4]", "search.suggestions=6", "search.ahead=5").search.ahead == 5
+    )  # the last may
 
 
 @pytest.mark.parametrize(
@@ -114,6 +117,8 @@ WRONG = {
     "search.rungs=[4, 4]": "search.rungs: must be one or more numbers of orders, each above the last, not",
     "search.rungs=[0]": "search.rungs[0]: must be at least 1, not 0",
     "search.rungs=[4, 24]": "search.rungs: rung 24 must be below the 24 orders of the search: leave it out",
+    "search.rungs=[4]|search.suggestions=6|search.ahead=6": "search.ahead: with 6 in flight at once, of 6 "
+    "suggestions none has another to be compared with, so none is ever stopped: lower it",
     "search.rungs=[4]|search.stopping=none": 'search: rungs have no use with stopping "none": leave them',
     "search.stopping=race": 'search: stopping "race" needs rungs, such as rungs = [4, 12]: add them',
     "search.stopping=rase": 'search.stopping: "rase" is not one of none, race, asha, median, hyperband,',
