@@ -95,15 +95,18 @@ def measured(settings: Settings, space: Space, *, clock: Clock = time.perf_count
     times = Times(*((a, max(0.0, f - a) / max(1, width - 1)) for a, f in zip(alone, full, strict=True)))
     process = process_bytes(COMPILER in sys.modules)
     work = work_bytes(world, method, training.batch)
-    sizes = sizes_of(world, benchmark, process=process, lesson=lesson, work=work)
+    card = world.device.type != "cpu"
+    sizes = sizes_of(world, benchmark, process=process, lesson=lesson, work=work, card=card)
     return Measured(times, sizes, width, training.epochs)
 
 
-def sizes_of(world: "World", benchmark: "Benchmark", *, process: int, lesson: int, work: int) -> Sizes:
-    """What a worker holds of these; on a card the lessons and the data are there."""
+def sizes_of(
+    world: "World", benchmark: "Benchmark", *, process: int, lesson: int, work: int, card: bool
+) -> Sizes:
+    """What a worker holds of these; with a card the lessons and the data are there."""
     arrays = benchmark.inputs.nbytes
     data = sum(v.nbytes for v in world.source if v is not None)
-    if world.device.type != "cpu":  # lessons and data are on the card, but come from here
+    if card:  # lessons and data are on the card, but come from here
         return Sizes(process, arrays, 0, arrays, 0, 0)
     # a copy of the arrays, and one of their float form before and after each step of scaling them
     steps = sum(v is not None for v in (benchmark.scale, benchmark.shift))

@@ -113,7 +113,7 @@ def _run(space: Space, folder: Folder, watch: Watch, way: Way) -> tuple[dict[str
     agenda = _agenda(space, folder, store, watch=watch, benchmark=benchmark, grain=grain)
     with tracker(folder, space.name) if way.track else contextlib.nullcontext() as writer:
         ledger = Ledger(store, agenda, writer.submit if writer else _untracked, _told(agenda, folder, watch))
-        interrupted = _work(ledger, benchmark, _limited(space, benchmark, grain), watch=watch, way=way)
+        interrupted = _work(ledger, benchmark, _limited(space, benchmark, grain, way), watch=watch, way=way)
         shutil.rmtree(ledger.scratch, ignore_errors=True)  # that of drivers which were killed, too
         for name in [] if interrupted else agenda.strays:
             watch.note(f"{name} was hunted for and is no longer part of this sweep: its hunt is left out")
@@ -136,13 +136,16 @@ def _loaded(space: Space, watch: Watch, way: Way) -> tuple[Any, int]:
     from nai.stack import width
     from nai.trial import Named, load, network_of, place_of
 
-    place = place_of(space.resources.place) if way.address is None else None  # a cluster may have the card
+    wanted = space.resources.place
+    place = (
+        place_of(wanted) if way.address is None or wanted == "cpu" else None
+    )  # a cluster may have the card
     watch.stage("loading data")
     first = space.first(space.methods[0].name)
     benchmark = load(Named.of(**first["benchmark"]))
     net = network_of(Named.of(**first["model"]), benchmark)
-    wanted = space.resources.stack
-    return benchmark, width(net, place, None if wanted == "auto" else int(wanted)) if place else 1
+    stack = space.resources.stack
+    return benchmark, width(net, place, None if stack == "auto" else int(stack)) if place else 1
 
 
 def _agenda(
@@ -190,13 +193,18 @@ def _told(agenda: Agenda, folder: Folder, watch: Watch) -> Callable[[Standing], 
     return told
 
 
-def _limited(space: Space, benchmark: Any, grain: int) -> Resources:
+def _limited(space: Space, benchmark: Any, grain: int, way: Way) -> Resources:
     """What a worker may take; its stacks are as wide as its memory allows, if that is limited."""
+    from nai.trial import place_of
     from sweep.limit import lessons
 
-    if space.resources.memory is None:
-        return space.resources
-    return space.resources.model_copy(update={"stack": lessons(space, benchmark, grain)})
+    wanted = space.resources
+    if wanted.memory is None:
+        return wanted
+    # a worker of a cluster that wants a card is put where one is
+    card = wanted.place != "cpu" if way.address else place_of(wanted.place).type != "cpu"
+    stack = lessons(space, benchmark, grain, card=card)
+    return wanted if stack is None else wanted.model_copy(update={"stack": stack})
 
 
 def _work(ledger: Ledger, benchmark: Any, resources: Resources, *, watch: Watch, way: Way) -> bool:
