@@ -33,7 +33,7 @@ def test_texts_are_of_what_exists():
 
 def test_rules_are_listed_with_the_keys_that_they_alone_read():
     settings = {e.name: dict(e.settings) for e in catalogue.entries("stopping")}
-    assert settings["race"] == settings["wilcoxon"] == {"level": 0.1}
+    assert settings["race"] == settings["wilcoxon"] == {"level": 0.05}
     assert (settings["percentile"], settings["asha"], settings["none"]) == ({"keep": 0.25}, {"eta": 3}, {})
     (continual,) = (e for e in catalogue.entries("protocols") if e.name == "continual")
     assert dict(continual.settings)["rates"] == (0.01, 0.003, 0.001, 0.0003, 0.0001)
