@@ -26,6 +26,7 @@ def findings(space: Space, methods: list[tuple[Path, Any]], known: list[Finding]
     wrong = [*hung, *_unread(space, paths), *_named(space)]
     if not hung:  # else nobody can say what is searched
         wrong += [*_priors(space), *_defaults(space, paths), *_sampler(space), *_continual(space, paths)]
+        wrong += _ahead(space)
     if not any(finding.path[0] in ("benchmark", "orders", "confirm") for finding in known):
         tasks = space.tasks()
         wrong += [*_stopping(space, tasks), *_first_tasks(space, tasks), *_confirm(space, tasks)]
@@ -124,6 +125,18 @@ def _sampler(space: Space) -> Iterator[Finding]:
             yield Finding(path, rule)
 
 
+def _ahead(space: Space) -> Iterator[Finding]:
+    """So many suggestions in flight that a stopping rule would never have two to compare."""
+    search = space.search
+    most = max(space.suggestions(one.name) for one in space.methods)
+    if search.rungs and search.ahead >= most and any(space.parameters(one.name) for one in space.methods):
+        rule = (
+            f"with {search.ahead} in flight at once, of {most} suggestions none has another to be compared "
+            "with, so none is ever stopped: lower it, raise suggestions, or leave out rungs"
+        )
+        yield Finding(("search", "ahead"), rule)
+
+
 def _stopping(space: Space, tasks: int) -> Iterator[Finding]:
     search, orders = space.search, len(space.search_orders(tasks))
     for rung in search.rungs or ():
@@ -132,13 +145,6 @@ def _stopping(space: Space, tasks: int) -> Iterator[Finding]:
                 f"rung {rung} must be below the {orders} orders of the search: leave it out, or raise those"
             )
             yield Finding(("search", "rungs"), rule)
-    most = max(space.suggestions(one.name) for one in space.methods)
-    if search.rungs and search.ahead >= most and any(space.parameters(one.name) for one in space.methods):
-        rule = (
-            f"with {search.ahead} in flight at once, of {most} suggestions none has another to be compared "
-            "with, so none is ever stopped: lower it, raise suggestions, or leave out rungs"
-        )
-        yield Finding(("search", "ahead"), rule)
     spreads = [one.aggregate for one in space.objectives if one.aggregate in OF_SEVERAL]
     if search.rungs and search.rungs[0] < 2 and spreads:
         rule = f"{spreads[0]} of 1 order has no deviation: let rungs begin with 2 or more"

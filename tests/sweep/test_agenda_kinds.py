@@ -234,7 +234,7 @@ def test_without_rungs_nothing_is_said_to_be_saved(kind):
         ("plain", ("confirm.top=1", "confirm.seeds={init=[0], data=[0]}"), ()),
         ("plain", ("confirm.orders.count=2",), ("confirm.orders.count=30",)),
         ("hunted", ("confirm.orders.count=2",), ()),
-        ("first tasks", ("search.suggestions=3",), ()),
+        ("first tasks", ("search.suggestions=4",), ()),
     ],
 )
 def test_more_wanted_later_equals_all_wanted_at_once_and_repeats_nothing(kind, less, more):

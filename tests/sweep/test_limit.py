@@ -19,7 +19,7 @@ def limited(digits, memory):
 
 
 def test_more_memory_never_makes_stacks_narrower_and_without_a_limit_they_are_as_wide_as_pays(digits):
-    widths = [limited(digits, memory) for memory in (1.0, 1.2, 1.5, 2.0, 4.0, 64.0)]
+    widths = [limited(digits, memory) for memory in (1.3, 1.4, 1.6, 2.0, 4.0, 64.0)]
     assert widths == sorted(widths) and widths[0] < 32 == widths[-1]
     assert lessons(tiny(), digits, 32) == 32
 
@@ -35,7 +35,7 @@ def limited_at(address, *overrides):
     return session._limited(space, benchmark, grain, way).stack
 
 
-@pytest.mark.parametrize("memory", [1.0, 16.0])
+@pytest.mark.parametrize("memory", [1.6, 16.0])
 def test_workers_of_a_cluster_have_stacks_as_wide_as_those_of_this_machine(memory):
     there, here = (limited_at(one, f"resources.memory={memory}") for one in ("10.0.0.1:6379", None))
     assert there == here > 1
@@ -50,6 +50,6 @@ def test_memory_of_the_host_narrows_no_stack_on_a_card_which_need_not_be_here(di
 
 
 def test_a_limit_changes_no_row(tmp_path):
-    inline(tiny("resources.memory=1.0", "model.widths=[100]"), tmp_path / "narrow")
+    inline(tiny("resources.memory=1.3", "model.widths=[100]"), tmp_path / "narrow")
     inline(tiny("model.widths=[100]"), tmp_path / "wide")
     assert lasting(rows(tmp_path / "narrow")) == lasting(rows(tmp_path / "wide"))
