@@ -6,7 +6,7 @@ from typing import Any
 
 from nai.orders import Order
 from sweep import analysis
-from sweep.analysis import Goal, aggregate
+from sweep.analysis import Goal, aggregate, fronts
 from sweep.book import Book
 from sweep.jobs import Arm, Cell, Identity, Run, Seed, Work, arm, crossed
 from sweep.search import Judge, Suggester
@@ -182,18 +182,14 @@ class Contest:
 def placed(candidates: Sequence[Candidate], goals: Sequence[Goal]) -> list[Candidate]:
     """Complete candidates, best first; with two goals those that no other one beats, by the first goal."""
 
-    def gains(one: Candidate) -> Values:
-        return tuple(goal.direction * value for goal, value in zip(goals, one.values[-1], strict=True))
+    ways = [goal.direction for goal in goals]
+    numbers = fronts([one.values[-1] for one in candidates], ways)
+    kept = [one for one, number in zip(candidates, numbers, strict=True) if len(goals) == 1 or number == 1]
 
-    def beaten(one: Candidate) -> bool:
-        mine = gains(one)
-        return any(
-            theirs != mine and all(a >= b for a, b in zip(theirs, mine, strict=True))
-            for theirs in map(gains, candidates)
-        )
+    def place(one: Candidate) -> tuple[list[float], str]:
+        return [-way * value for way, value in zip(ways, one.values[-1], strict=True)], one.arm.suggestion
 
-    kept = [one for one in candidates if len(goals) == 1 or not beaten(one)]
-    return sorted(kept, key=lambda one: ([-gain for gain in gains(one)], one.arm.suggestion))
+    return sorted(kept, key=place)
 
 
 def goals(space: Space) -> tuple[Goal, ...]:
