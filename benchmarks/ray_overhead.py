@@ -27,6 +27,7 @@ import torch
 
 from nai.methods import Context, Memory, Method
 from nai.models import Network, Params
+from nai.tasks import Rows
 
 BAR = 0.10
 TASKS = 5
@@ -68,7 +69,7 @@ class Work(Method):
     number: float = 0.0
 
     def before_task(
-        self, net: Network, params: Params, memory: Memory, context: Context
+        self, net: Network, params: Params, rows: Rows, memory: Memory, context: Context
     ) -> tuple[Params, Memory]:
         if self.kind == "sleep":
             time.sleep(self.seconds / TASKS)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nai import footprint
 from nai.learn import Lesson, World
-from nai.methods.base import Context, Memory, Method, mask_of, overrides
+from nai.methods.base import Context, Memory, Method, mask_of, no_rows, overrides
 from nai.models import Network, Params
 from nai.stack import Rule, each, stackable, stacked
 from nai.tasks import Batch, Rows, gather
@@ -86,6 +86,7 @@ def _asking(lessons: Sequence[Lesson], world: World, task: int, many: bool) -> C
         steps=depth if many else depth[0],
         heads=heads if many else heads[0],
         noise={},
+        rows=no_rows(depth.shape if many else (), world.device),
         epoch=0,
         epochs=1,
         step=0,

@@ -1,6 +1,6 @@
 """Batches of a stack: what lessons of equal seeds, depth and data see alike is drawn and gathered once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -45,20 +45,23 @@ class Feed:
         rows = [pad(some, max(self.counts) * batch, batch) for some in found.values()]
         self.rows = Rows(*(torch.stack(v) for v in zip(*rows, strict=True)))
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        """Every step's batch of an epoch; lessons with less data see padding in the end."""
+    def batches(self, epoch: int) -> Iterator[tuple[Rows, Batch]]:
+        """Each step's batch of an epoch and where its samples lie; lessons with less data see padding last."""
         most = max(self.counts)
         shuffled = self.rows.indices.gather(1, torch.stack(self._shuffles(epoch, most * self.batch)))
         indices, weights = (  # [addresses, steps, rows]
             F.pad(v.unflatten(1, (most, self.batch)), (0, self.spare)) for v in (shuffled, self.rows.weights)
         )
         for step in range(most):
-            found = gather(self.source, Rows(indices[:, step], weights[:, step]))
-            if not self.many:
-                found = Batch(*(v[0] for v in found))
-            elif len(self.addresses) < len(self.slots):
-                found = Batch(*(v.index_select(0, self.slots) for v in found))
-            yield found
+            rows = Rows(indices[:, step], weights[:, step])
+            yield Rows(*self._placed(rows)), Batch(*self._placed(gather(self.source, rows)))
+
+    def _placed(self, values: Iterable[Tensor]) -> Iterator[Tensor]:
+        """What every place of the stack gets, from what every address has."""
+        if not self.many:
+            return (v[0] for v in values)
+        shared = len(self.addresses) < len(self.slots)
+        return (v.index_select(0, self.slots) if shared else v for v in values)
 
     def _shuffles(self, epoch: int, size: int) -> list[Tensor]:
         """Each address's order of its rows, padding last; equal for data of equal size."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nai import footprint
 from nai.feed import Address, Feed, pad
-from nai.methods.base import Context, Memory, Method, cross_entropy_slope, overrides
+from nai.methods.base import Context, Memory, Method, cross_entropy_slope, no_rows, overrides
 from nai.models import Network, Params
 from nai.optimise import Adam, Springs, fresh
 from nai.seeds import Chance, Seeds, generator
@@ -150,7 +150,7 @@ class _Class:
 
     def taught(self) -> list[Lesson]:
         """All epochs of the task, and the hooks around them."""
-        self._hook("before_task")
+        self._hook_on_data("before_task")
         spring = self.rule.whole.spring(self.memory)
         if spring is not None:
             self.springs = Springs(spring, self.params, self.slots)
@@ -158,10 +158,7 @@ class _Class:
             self.context = self.context._replace(epoch=epoch)
             self._epoch()
             self._hook("after_epoch")
-        if overrides(self.method, "after_task"):
-            largest = padded(self.world.train)  # a fact of the benchmark, not of the stack
-            whole = [pad(self.world.train[p.task], largest) for p in self.pupils]
-            self._hook("after_task", Rows(*(self._axis(v) for v in zip(*whole, strict=True))))
+        self._hook_on_data("after_task")
         return [self._left(i, p) for i, p in enumerate(self.pupils)]
 
     # ---------------------------------------------------------------- training
@@ -169,9 +166,9 @@ class _Class:
         rows = self.training.batch + self.spare
         often = self.world.net.draws(rows) | self.method.step_draws(self.world.net, rows)
         chances = self.chance.open(often, self.context.epoch)
-        for step, batch in enumerate(self.feed.batches(self.context.epoch)):
+        for step, (where, batch) in enumerate(self.feed.batches(self.context.epoch)):
             noise = self.context.noise | self._drawn(self.chance.draw(often, chances))
-            self._step(batch, self.context._replace(step=step, noise=noise))
+            self._step(batch, self.context._replace(step=step, noise=noise, rows=where))
 
     def _step(self, batch: Batch, context: Context) -> None:
         live = [context.step < n for n in self.counts]
@@ -227,12 +224,19 @@ class _Class:
         """A hook for the whole stack, its first argument given where that is the network."""
         many = self.many and name not in self.method.elementwise
         net, features = self.world.net, self.world.source.inputs.shape[1:]
-        some = footprint.at_once(net, features, self.world.device) if name == "after_task" else None
+        heavy = name in ("before_task", "after_task")
+        some = footprint.at_once(net, features, self.world.device) if heavy else None
 
         def hook(method: Method, *args: Any) -> Any:
             return getattr(method, name)(*first, *args)
 
         return each(hook, self.rule, context, many, at_once=some)
+
+    def _hook_on_data(self, name: str) -> None:
+        if overrides(self.method, name):
+            largest = padded(self.world.train)  # a fact of the benchmark, not of the stack
+            whole = [pad(self.world.train[p.task], largest) for p in self.pupils]
+            self._hook(name, Rows(*(self._axis(v) for v in zip(*whole, strict=True))))
 
     def _hook(self, name: str, *rows: Rows) -> None:
         if overrides(self.method, name):
@@ -251,6 +255,7 @@ class _Class:
             steps=steps if self.many else steps[0],
             heads=self.heads if self.many else self.heads[0],
             noise=self._drawn(self.chance.draw(once, self.chance.open(once))),
+            rows=no_rows(task.shape if self.many else (), self.world.device),
             epoch=0,
             epochs=self.training.epochs,
             step=0,

@@ -72,8 +72,8 @@ class Guard:
         self._ready = True
         if isinstance(self.method, Nai) and self.method.reset != "none" and self.depth:
             net, memory = self._net(), self._here()
-            noise = self._draws(net, "redraw")
-            params, _ = self.method.before_task(net, self._values(), memory, self._context(noise=noise))
+            context = self._context(noise=self._draws(net, "redraw"))
+            params, _ = self.method.before_task(net, self._values(), context.rows, memory, context)
             self._write(params)
 
     @torch.no_grad()

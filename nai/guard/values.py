@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from nai.methods.base import Context
+from nai.methods.base import Context, no_rows
 from nai.tasks import Samples
 
 
@@ -35,6 +35,7 @@ def context(depth: int, device: torch.device, *, noise: dict[str, Tensor], rate:
         steps=zero,
         heads=torch.ones(1, 1, dtype=torch.bool, device=device),
         noise=noise,
+        rows=no_rows((), device),
         epoch=0,
         epochs=0,
         step=0,

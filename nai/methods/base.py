@@ -3,7 +3,8 @@
 import dataclasses
 from abc import ABC
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch.func import grad
 
 from nai.models import Network, Params
 from nai.seeds import Draw
-from nai.tasks import Batch, Rows, Samples
+from nai.tasks import Batch, Rows, Samples, Scenario
 
 Memory = dict[str, Tensor]
 
@@ -19,7 +20,7 @@ Memory = dict[str, Tensor]
 class Context(NamedTuple):
     """What a hook may know beside weights and data.
 
-    The first five differ between the lessons of a stack, the rest is the same for all.
+    The first six differ between the lessons of a stack, the rest is the same for all.
     """
 
     task: Tensor  # [] home index
@@ -27,6 +28,7 @@ class Context(NamedTuple):
     steps: Tensor  # [] steps of an epoch
     heads: Tensor  # [tasks, outputs] bool: the outputs in use for a sample of each task
     noise: dict[str, Tensor]  # every draw that was asked for
+    rows: Rows  # the step's samples, [batch]; none in hooks around a task or an epoch, nor in predictions
     epoch: int
     epochs: int
     step: int
@@ -35,7 +37,7 @@ class Context(NamedTuple):
     source: Samples
 
 
-STACKED = ("task", "depth", "steps", "heads", "noise")
+STACKED = ("task", "depth", "steps", "heads", "noise", "rows")
 
 
 class Spring(NamedTuple):
@@ -43,6 +45,14 @@ class Spring(NamedTuple):
 
     anchor: Params
     weight: Params  # broadcasts over the parameter
+
+
+class Span(NamedTuple):
+    """Numbers from low to high worth searching, both included: whole if both are, on a log scale if asked."""
+
+    low: float
+    high: float
+    log: bool = False
 
 
 class Method(ABC):  # noqa: B024  (every hook has a default: finetuning)
@@ -73,6 +83,17 @@ class Method(ABC):  # noqa: B024  (every hook has a default: finetuning)
     acts_with: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = {}
     """Hyperparameters that are read only with some values of another: name to that other and these values."""
 
+    scenarios: ClassVar[frozenset[str]] = frozenset(get_args(Scenario))
+    """Scenarios that it can work in."""
+
+    ranges: ClassVar[Mapping[str, Span | tuple[str, ...]]] = MappingProxyType({})
+    """What is worth searching of its hyperparameters: numbers from a span, or some of several names."""
+
+    @property
+    def needs_boundaries(self) -> bool:
+        """Whether it must be told where a task begins or ends."""
+        return overrides(self, "before_task") or overrides(self, "after_task")
+
     @property
     def idle(self) -> frozenset[str]:
         """Hooks of its own that change nothing with these hyperparameters, so they are not called."""
@@ -101,9 +122,9 @@ class Method(ABC):  # noqa: B024  (every hook has a default: finetuning)
         return params, {}
 
     def before_task(
-        self, net: Network, params: Params, memory: Memory, context: Context
+        self, net: Network, params: Params, rows: Rows, memory: Memory, context: Context
     ) -> tuple[Params, Memory]:
-        """Changes before a task, such as re-drawn weights."""
+        """Changes before a task, such as re-drawn weights; rows are its training data, as in `after_task`."""
         return params, memory
 
     def predict(self, net: Network, params: Params, batch: Batch, memory: Memory, context: Context) -> Tensor:
@@ -166,6 +187,11 @@ def described(method: Method, without: Collection[str] = ()) -> str:
     whole = [(k, int(v) if isinstance(v, float) and v.is_integer() else v) for k, v in named]
     revision = f" revision {method.revision}" if method.revision else ""
     return f"{kind.__module__}:{kind.__qualname__}{whole}{revision}"
+
+
+def no_rows(axes: Sequence[int], device: torch.device) -> Rows:
+    """No samples, [*axes, 0]."""
+    return Rows(*(torch.zeros(*axes, 0, dtype=kind, device=device) for kind in (torch.int64, torch.float32)))
 
 
 def mask_of(batch: Batch, context: Context) -> Tensor:

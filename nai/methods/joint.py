@@ -10,6 +10,7 @@ from torch import Tensor
 from nai.methods.anchored import below, under
 from nai.methods.base import Context, Memory, Method
 from nai.models import Network, Params
+from nai.tasks import Rows
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,6 @@ class Joint(Method):
         return params, under("initial", params)
 
     def before_task(
-        self, net: Network, params: Params, memory: Memory, context: Context
+        self, net: Network, params: Params, rows: Rows, memory: Memory, context: Context
     ) -> tuple[Params, Memory]:
         return below("initial", memory), memory

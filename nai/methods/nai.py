@@ -121,7 +121,7 @@ class Nai(Method):
         return params, under("omega", omega) | under("anchor", anchors) | self._spread(net, omega, params)
 
     def before_task(
-        self, net: Network, params: Params, memory: Memory, context: Context
+        self, net: Network, params: Params, rows: Rows, memory: Memory, context: Context
     ) -> tuple[Params, Memory]:
         if self.reset == "none":
             return params, memory

@@ -33,15 +33,21 @@ def test_every_place_gets_what_it_gets_alone(batch):
             (count,) = alone.counts
             assert together.counts[place] == count
             for step, (one, bare) in enumerate(zip(alone.batches(epoch), lone.batches(epoch), strict=True)):
-                for mine, his, its in zip(batches[step], one, bare, strict=True):
+                for mine, his, its in zip(*((*r, *b) for r, b in (batches[step], one, bare)), strict=True):
                     assert torch.equal(mine[place], his[0])
                     assert torch.equal(his[0], its)
-            assert all(bool((b.weights[place] == 0).all()) for b in batches[count:])
+            assert all(bool((b.weights[place] == 0).all()) for _, b in batches[count:])
+
+
+def test_rows_say_where_a_batch_s_samples_lie():
+    for rows, batch in fed(PLACES, spare=3).batches(0):
+        assert torch.equal(WORLD.source.inputs[rows.indices], batch.inputs)
+        assert torch.equal(rows.weights, batch.weights)
 
 
 def test_an_epoch_is_every_sample_of_the_pool_once():
     for address in PLACES:
-        batches = list(fed([address], spare=3).batches(0))
+        batches = [batch for _, batch in fed([address], spare=3).batches(0)]
         wanted = WORLD.source.inputs[torch.cat([WORLD.train[t] for t in address.pool])]
         seen = torch.cat([b.inputs[0][b.weights[0] > 0] for b in batches])
         assert sorted(map(tuple, seen.tolist())) == sorted(map(tuple, wanted.tolist()))
@@ -50,9 +56,9 @@ def test_an_epoch_is_every_sample_of_the_pool_once():
 
 
 def test_the_order_of_samples_changes_with_the_epoch_seed_and_depth():
-    first = next(fed(PLACES[1:2]).batches(0)).inputs
+    first = next(fed(PLACES[1:2]).batches(0))[1].inputs
     for other, epoch in ((PLACES[1], 1), (PLACES[3], 0), (Address(0, 2, (1,)), 0)):
-        assert not torch.equal(next(fed([other]).batches(epoch)).inputs, first)
+        assert not torch.equal(next(fed([other]).batches(epoch))[1].inputs, first)
 
 
 def test_batches_that_are_alike_are_gathered_once(monkeypatch):

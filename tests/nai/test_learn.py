@@ -175,9 +175,9 @@ class Reader(Method):
             k: torch.zeros(()) for k in ("before", "step", "epoch", "after", "depth", "task", "steps")
         }
 
-    def before_task(self, net, params, memory, context):
+    def before_task(self, net, params, rows, memory, context):
         told = {"depth": context.depth.float(), "task": context.task.float(), "steps": context.steps.float()}
-        return params, memory | told | {"before": memory["before"] + 1}
+        return params, memory | told | {"before": memory["before"] + rows.weights.sum()}
 
     def after_step(self, before, grads, params, memory, context):
         return params, memory | {"step": memory["step"] + 1}
@@ -203,6 +203,38 @@ def test_hooks_run_as_often_as_they_should_for_each_lesson_of_a_stack():
     for lesson, told in zip(learnt, expected, strict=True):
         assert {k: pytest.approx(float(v)) for k, v in lesson.memory.items()} == told
     assert not differing(learnt[0], taught(where, method, (0,), training=Training(epochs=3)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Census(Method):
+    """Counts how often each sample was seen: in steps, and as the data before and after a task."""
+
+    def start(self, net, params, heads, chance):
+        return params, {k: torch.zeros(300) for k in ("steps", "before", "after")}
+
+    def after_step(self, before, grads, params, memory, context):
+        return params, memory | self.counted("steps", context.rows, memory)
+
+    def before_task(self, net, params, rows, memory, context):
+        return params, memory | self.counted("before", rows, memory)
+
+    def after_task(self, net, params, rows, memory, context):
+        return params, memory | self.counted("after", rows, memory)
+
+    def counted(self, key, rows, memory):
+        return {key: memory[key].scatter_add(0, rows.indices, (rows.weights > 0).float())}
+
+
+def test_hooks_are_told_the_samples_of_the_step_and_of_the_task():
+    where, method = world(blobs((70, 33, 1))), Census()
+    seeds = [Seeds(n, n) for n in range(3)]
+    lessons = [begin(where, method, s) for s in seeds]
+    learnt = learn(lessons, [2, 0, 1], where, method, training=Training(epochs=3), seeds=seeds)
+    for lesson in learnt:
+        own = torch.zeros(300).scatter_(0, where.train[lesson.done[0]], 1.0)
+        assert torch.equal(lesson.memory["steps"], 3 * own)
+        assert torch.equal(lesson.memory["before"], own)
+        assert torch.equal(lesson.memory["after"], own)
 
 
 def test_padding_has_no_weight_and_live_samples_share_one():

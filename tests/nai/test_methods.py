@@ -11,7 +11,7 @@ from worlds import blobs, differing, taught, world
 from nai.learn import begin, learn
 from nai.methods import METHODS, Ewc, Finetune, Joint, Mas, Method, Nai, Si
 from nai.methods.anchored import below, effective_strength, mean_importance, penalty, pull, shaped
-from nai.methods.base import Context
+from nai.methods.base import Context, no_rows
 from nai.methods.nai import ACCUMULATIONS, GROUPS, _columns
 from nai.normalise import NORMALISERS
 from nai.seeds import Seeds, generator
@@ -301,7 +301,7 @@ def context_of(where, method, depth, noise=None):
     return Context(
         task=torch.tensor(0), depth=torch.tensor(depth), steps=torch.tensor(1),
         heads=where.heads, noise=noise or {}, epoch=0, epochs=1, step=0, rate=0.01, widest=2,
-        source=where.source,
+        source=where.source, rows=no_rows((), where.device),
     )  # fmt: skip
 
 
@@ -310,9 +310,8 @@ def redrawn(where, method, omega, depth):
     lesson = begin(where, method, Seeds())
     noise = {k: make(generator("drawn", k)) for k, make in method.task_draws(where.net, 32).items()}
     memory = lesson.memory | {f"omega.{layer.name}": omega[i] for i, layer in enumerate(where.net.hidden)}
-    params, after = method.before_task(
-        where.net, lesson.params, memory, context_of(where, method, depth, noise)
-    )
+    context = context_of(where, method, depth, noise)
+    params, after = method.before_task(where.net, lesson.params, context.rows, memory, context)
     assert after is memory
     return lesson.params, params, noise
 

@@ -178,7 +178,7 @@ def test_nets_that_do_not_stack_go_on_too():
 class Breaks(Finetune):
     """Diverges on its second task where that is task 2."""
 
-    def before_task(self, net, params, memory, context):
+    def before_task(self, net, params, rows, memory, context):
         bad = (context.task == 2) & (context.depth == 1)
         return {k: torch.where(bad, torch.nan, v) for k, v in params.items()}, memory
 

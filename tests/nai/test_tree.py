@@ -249,7 +249,7 @@ class Breaks(Method):
     task: int = 2
     depth: int = 1
 
-    def before_task(self, net, params, memory, context):
+    def before_task(self, net, params, rows, memory, context):
         bad = (context.task == self.task) & (context.depth == self.depth)
         return {k: torch.where(bad, torch.nan, v) for k, v in params.items()}, memory
 
@@ -275,8 +275,8 @@ def test_a_rate_that_is_far_too_large_gives_error_rows_alone():
 def test_learning_jointly_a_failed_set_fails_all_orders_through_it_and_no_others():
     @dataclasses.dataclass(frozen=True)
     class JointBreaks(Joint):
-        def before_task(self, net, params, memory, context):
-            new, memory = super().before_task(net, params, memory, context)
+        def before_task(self, net, params, rows, memory, context):
+            new, memory = super().before_task(net, params, rows, memory, context)
             return {k: torch.where(context.steps == 4, torch.nan, v) for k, v in new.items()}, memory
 
     where, runs = world(blobs((70, 33, 10))), runs_of(JointBreaks(), 3)  # 0 and 1 together take 4 steps
