@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from nai.guard.watch import Seen
-from nai.models import Layer, Network, Params, Trace
+from nai.models import Gates, Layer, Network, Params, Trace
 
 NEURONS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
@@ -193,9 +193,13 @@ class Plain(Network):
         inputs: Tensor,
         noise: Mapping[str, Tensor] | None = None,
         taps: Sequence[Tensor] | None = None,
+        *,
+        gates: Gates | None = None,
     ) -> Trace:
         real = {plainly(n): n for n, _ in self.model.named_parameters()}
-        return super().trace({f"model.{real[k]}": v for k, v in params.items()}, inputs, noise, taps)
+        return super().trace(
+            {f"model.{real[k]}": v for k, v in params.items()}, inputs, noise, taps, gates=gates
+        )
 
     def shapes(self) -> dict[str, torch.Size]:
         found = parameters(self.model)

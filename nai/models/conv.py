@@ -7,7 +7,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nai.models.network import Layer, Network, Trace, check_image, check_settings, dropped, keep_mask
+from nai.models.network import (
+    Gates,
+    Layer,
+    Network,
+    Trace,
+    check_image,
+    check_settings,
+    dropped,
+    keep_mask,
+    passed,
+)
 from nai.seeds import Draw
 
 
@@ -65,17 +75,22 @@ class ConvNet(Network):
         return masks
 
     def forward(
-        self, inputs: Tensor, noise: Mapping[str, Tensor], taps: Sequence[Tensor] | None = None
+        self,
+        inputs: Tensor,
+        noise: Mapping[str, Tensor],
+        taps: Sequence[Tensor] | None = None,
+        gates: Gates | None = None,
     ) -> Trace:
         x, read, said = channels_last(inputs), [], []
         for i, conv in enumerate(self.convs):
             read.append(x)
             x = torch.relu(conv(x))
             said.append(x)
+            x = passed(x, i, gates)
             if i % 2:
                 x = dropped(F.max_pool2d(x, 2), f"dropout.{i // 2}", noise)
         read.append(x.flatten(1))
         x = torch.relu(self.dense_layer(read[-1]))
         said.append(x)
-        read.append(dropped(x, "dropout.dense", noise))
+        read.append(dropped(passed(x, -1, gates), "dropout.dense", noise))
         return Trace(self.out(read[-1]).float(), tuple(read), tuple(said))

@@ -7,7 +7,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nai.models.network import Layer, Network, Params, Trace, check_settings, dropped, keep_mask
+from nai.models.network import (
+    Gates,
+    Layer,
+    Network,
+    Params,
+    Trace,
+    check_settings,
+    dropped,
+    keep_mask,
+    passed,
+)
 from nai.seeds import Draw
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -63,9 +73,13 @@ class Mlp(Network):
         }
 
     def forward(
-        self, inputs: Tensor, noise: Mapping[str, Tensor], taps: Sequence[Tensor] | None = None
+        self,
+        inputs: Tensor,
+        noise: Mapping[str, Tensor],
+        taps: Sequence[Tensor] | None = None,
+        gates: Gates | None = None,
     ) -> Trace:
-        return self.trace(dict(self.named_parameters()), inputs, noise, taps)
+        return self.trace(dict(self.named_parameters()), inputs, noise, taps, gates=gates)
 
     def trace(
         self,
@@ -73,6 +87,8 @@ class Mlp(Network):
         inputs: Tensor,
         noise: Mapping[str, Tensor] | None = None,
         taps: Sequence[Tensor] | None = None,
+        *,
+        gates: Gates | None = None,
     ) -> Trace:
         """The forward pass; given whole stacks, [replicas, ...] each, it is that of every replica."""
         x, read, said = inputs.flatten(-len(self.features)), [], []
@@ -84,7 +100,7 @@ class Mlp(Network):
             if i < len(self.hidden):
                 x = ACTIVATIONS[self.activation](x)
                 said.append(x)
-                x = dropped(x, f"dropout.{i}", noise or {})
+                x = dropped(passed(x, i, gates), f"dropout.{i}", noise or {})
         return Trace(x.float(), tuple(read), tuple(said))
 
     def gradients(

@@ -1,5 +1,6 @@
 """A network as a function of its weights: structure here, numbers in a dict of tensors."""
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, NamedTuple
@@ -11,6 +12,8 @@ from torch.func import functional_call
 from nai.seeds import Draw
 
 Params = dict[str, Tensor]
+Gates = Sequence[Tensor | None]
+"""Factors of each hidden layer's neurons, [units] or, for whole stacks, [replicas, units]; None: all 1."""
 
 
 class Layer(NamedTuple):
@@ -48,7 +51,16 @@ class Network(nn.Module, ABC):
     def forward(
         self, inputs: Tensor, noise: Mapping[str, Tensor], taps: Sequence[Tensor] | None = None
     ) -> Trace:
-        """Logits and inner values; `noise` holds dropout masks, `taps` are added to pre-activations."""
+        """Logits and inner values; `noise` holds dropout masks, `taps` are added to pre-activations.
+
+        A network may take `gates: Gates | None = None` as well, the factors of what each hidden layer says.
+        Without it, it works with every method that uses none; see `gated`.
+        """
+
+    @property
+    def gated(self) -> bool:
+        """Whether neurons can be shut one by one: `forward` takes gates."""
+        return "gates" in inspect.signature(self.forward).parameters
 
     def trace(
         self,
@@ -56,9 +68,17 @@ class Network(nn.Module, ABC):
         inputs: Tensor,
         noise: Mapping[str, Tensor] | None = None,
         taps: Sequence[Tensor] | None = None,
+        *,
+        gates: Gates | None = None,
     ) -> Trace:
-        """The forward pass with the given weights: [batch, *features] in."""
-        result: Trace = functional_call(self, params, (inputs, noise or {}, taps))
+        """The forward pass with the given weights: [batch, *features] in.
+
+        Parameters of other names, which a method has added, are left to the method.
+        """
+        own = dict(self.named_parameters())
+        given = {name: value for name, value in params.items() if name in own}
+        more = {} if gates is None else {"gates": gates}
+        result: Trace = functional_call(self, given, (inputs, noise or {}, taps), more)
         return result
 
     def gradients(
@@ -115,6 +135,14 @@ def keep_mask(batch: int, units: Sequence[int], dropout: float) -> Draw:
 def dropped(x: Tensor, name: str, noise: Mapping[str, Tensor]) -> Tensor:
     """With the mask of that name, or as it is where none was drawn."""
     return x * noise[name] if name in noise else x
+
+
+def passed(x: Tensor, index: int, gates: Gates | None) -> Tensor:
+    """What a hidden layer says, [..., batch, units, *space], times its gates."""
+    gate = gates[index] if gates else None
+    if gate is None:
+        return x
+    return x * gate.view(*gate.shape[:-1], 1, gate.shape[-1], *[1] * (x.ndim - gate.ndim - 1))
 
 
 def check_image(features: Sequence[int], least: int, model: str) -> Sequence[int]:

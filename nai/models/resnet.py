@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from nai.models.network import Layer, Network, Trace, check_image
+from nai.models.network import Gates, Layer, Network, Trace, check_image, passed
 
 
 class Block(nn.Module):
@@ -21,10 +21,10 @@ class Block(nn.Module):
         same = channels == width and stride == 1
         self.short = None if same else nn.Conv2d(channels, width, 1, stride, bias=False)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, index: int, gates: Gates | None) -> tuple[Tensor, Tensor]:
         inner = torch.relu(self.norm1(self.conv1(x)))
         short = x if self.short is None else self.short(x)
-        return inner, torch.relu(self.norm2(self.conv2(inner)) + short)
+        return inner, torch.relu(self.norm2(self.conv2(passed(inner, index, gates))) + short)
 
 
 class ResNet18(Network):
@@ -62,13 +62,18 @@ class ResNet18(Network):
         return layers
 
     def forward(
-        self, inputs: Tensor, noise: Mapping[str, Tensor], taps: Sequence[Tensor] | None = None
+        self,
+        inputs: Tensor,
+        noise: Mapping[str, Tensor],
+        taps: Sequence[Tensor] | None = None,
+        gates: Gates | None = None,
     ) -> Trace:
         x = torch.relu(self.norm(self.stem(inputs)))
         said = [x]
-        for block in self.blocks:
-            inner, x = block(x)
+        for i, block in enumerate(self.blocks):
+            inner, x = block(passed(x, 2 * i, gates), 2 * i + 1, gates)
             said += [inner, x]
+        x = passed(x, -1, gates)
         x = x.mean((-2, -1))
         return Trace(self.out(x).float(), (inputs, x), tuple(said))
 

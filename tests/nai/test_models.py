@@ -7,7 +7,7 @@ from worlds import blobs, world
 from nai.evaluate import evaluate
 from nai.learn import begin, learn
 from nai.methods import Ewc, Finetune, Nai
-from nai.models import MODELS, ConvNet, Mlp, ResNet18, keep_mask
+from nai.models import MODELS, ConvNet, Layer, Mlp, Network, ResNet18, Trace, keep_mask
 from nai.models.conv import channels_last
 from nai.seeds import Seeds, generator
 from nai.training import Training
@@ -215,3 +215,84 @@ def test_images_learn_in_stacks_what_they_learn_alone_to_rounding(name, method, 
     low, _ = taught(False, "bfloat16")
     low_stacked, _ = taught(True, "bfloat16")
     assert 0 < away(low_stacked, low) < 1.5 * away(low, alone)
+
+
+def gates_of(net, chance="gates"):
+    return [torch.rand(layer.units, generator=generator(chance, layer.name)) for layer in net.hidden]
+
+
+@pytest.mark.parametrize("name", ["mlp", "conv"])
+def test_a_gate_scales_what_its_neuron_sends_on(name):
+    """In a chain that is the same as scaling the columns that read the neuron."""
+    net = NETS[name]()
+    p, x, gates = weights(net), images(name), gates_of(net)
+    scaled = {k: v.clone() for k, v in p.items()}
+    for layer in (*net.hidden[1:], net.head):
+        columns = scaled[layer.parameters[0]]
+        gate = gates[layer.source].repeat_interleave(columns.shape[1] // len(gates[layer.source]))
+        columns *= gate.view(1, -1, *[1] * (columns.ndim - 2))
+    torch.testing.assert_close(net.trace(p, x, gates=gates).logits, net.trace(scaled, x).logits)
+
+
+def test_gates_stand_before_dropout_and_after_what_a_layer_says():
+    net = NETS["mlp"](dropout=0.5)
+    p, x, gates = weights(net), images("mlp"), gates_of(net)
+    noise = {k: make(generator(k)) for k, make in net.draws(3).items()}
+    trace = net.trace(p, x, noise, gates=gates)
+    for i, said in enumerate(trace.units):
+        assert torch.equal(trace.inputs[i + 1], said * gates[i] * noise[f"dropout.{i}"])
+
+
+def test_a_residual_net_s_gates_stand_where_its_layers_speak():
+    net = NETS["resnet18"]()
+    p, x = weights(net), images("resnet18")
+    for shut in (0, 7, len(net.hidden) - 1):
+        gates = [None] * len(net.hidden)
+        gates[shut] = torch.tensor([0.0, 1.0]).repeat(net.hidden[shut].units // 2)
+        trace = net.trace(p, x, gates=gates)
+        free = net.trace(p, x)
+        assert all(map(torch.equal, trace.units[: shut + 1], free.units[: shut + 1]))
+        assert not torch.equal(trace.logits, free.logits)
+    assert not trace.inputs[-1][:, ::2].any()  # what the head reads of the last layer
+    assert torch.equal(trace.inputs[-1][:, 1::2], free.inputs[-1][:, 1::2])
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_gates_of_ones_or_none_and_added_parameters_change_no_bit(name):
+    net = NETS[name]()
+    p, x = weights(net), images(name)
+    expected = net.trace(p, x).logits
+    for gates in ([None] * len(net.hidden), [torch.ones(layer.units) for layer in net.hidden]):
+        assert torch.equal(net.trace(p, x, gates=gates).logits, expected)
+    assert torch.equal(net.trace(p | {"added.by.a.method": torch.ones(3)}, x).logits, expected)
+    assert net.gated
+
+
+def test_a_stack_s_gates_are_those_of_each_replica():
+    net = NETS["mlp"]()
+    parts = [weights(net, seed) for seed in range(3)]
+    many = {k: torch.stack([p[k] for p in parts]) for k in parts[0]}
+    x, gates = torch.stack([images("mlp")] * 3), [gates_of(net, seed) for seed in range(3)]
+    found = net.trace(many, x, gates=[torch.stack(g) for g in zip(*gates, strict=True)]).logits
+    for i, part in enumerate(parts):
+        torch.testing.assert_close(found[i], net.trace(part, x[i], gates=gates[i]).logits)
+
+
+class Bare(Network):
+    """A network of a user's own, which knows nothing of gates."""
+
+    def __init__(self):
+        super().__init__()
+        with torch.device("meta"):
+            self.out = nn.Linear(12, 6)
+        self.hidden, self.head = (), Layer("out", ("out.weight", "out.bias"), 6, None)
+
+    def forward(self, inputs, noise, taps=None):
+        return Trace(self.out(inputs), (inputs,), ())
+
+
+def test_a_network_without_gates_works_where_none_are_used():
+    net = Bare()
+    p, x = weights(net), torch.randn(2, 12, generator=generator("x"))
+    torch.testing.assert_close(net.trace(p, x).logits, F.linear(x, p["out.weight"], p["out.bias"]))
+    assert not net.gated
