@@ -93,4 +93,5 @@ def _asking(lessons: Sequence[Lesson], world: World, task: int, many: bool) -> C
         rate=0.0,
         widest=world.widest,
         source=world.source,
+        net=world.net,
     )

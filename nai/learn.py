@@ -262,6 +262,7 @@ class _Class:
             rate=self.training.rate,
             widest=self.world.widest,
             source=self.world.source,
+            net=self.world.net,
         )
 
     def _moments(self, buffer: Tensor, shapes: dict[str, torch.Size]) -> Params:

@@ -252,7 +252,7 @@ class Guard:
         return {k: draw(generator(self.seed, self.depth, k)).to(self._device) for k, draw in draws.items()}
 
     def _context(self, *, noise: dict[str, Tensor] | None = None, rate: float = 0.0) -> Context:
-        return context(self.depth, self._device, noise=noise or {}, rate=rate)
+        return context(self._net(), self.depth, self._device, noise=noise or {}, rate=rate)
 
     def _check_course(self, outputs: Outputs | None) -> None:
         method = self.method

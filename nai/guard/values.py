@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from nai.methods.base import Context, no_rows
+from nai.models import Network
 from nai.tasks import Samples
 
 
@@ -26,7 +27,9 @@ def dense(name: str, grad: Tensor | None) -> Tensor:
     return number(grad)
 
 
-def context(depth: int, device: torch.device, *, noise: dict[str, Tensor], rate: float) -> Context:
+def context(
+    net: Network, depth: int, device: torch.device, *, noise: dict[str, Tensor], rate: float
+) -> Context:
     """What a plain loop lets a method know: tasks learnt so far, draws and learning rate."""
     zero = torch.zeros((), dtype=torch.int64, device=device)
     return Context(
@@ -42,4 +45,5 @@ def context(depth: int, device: torch.device, *, noise: dict[str, Tensor], rate:
         rate=rate,
         widest=1,
         source=Samples(zero[None], zero[None], zero[None], None, None),
+        net=net,
     )

@@ -35,6 +35,7 @@ class Context(NamedTuple):
     rate: float
     widest: int  # most outputs in use for one sample, over all tasks of the benchmark
     source: Samples
+    net: Network  # for the hooks that are not handed it, such as `after_step`
 
 
 STACKED = ("task", "depth", "steps", "heads", "noise", "rows")

@@ -301,7 +301,7 @@ def context_of(where, method, depth, noise=None):
     return Context(
         task=torch.tensor(0), depth=torch.tensor(depth), steps=torch.tensor(1),
         heads=where.heads, noise=noise or {}, epoch=0, epochs=1, step=0, rate=0.01, widest=2,
-        source=where.source, rows=no_rows((), where.device),
+        source=where.source, net=where.net, rows=no_rows((), where.device),
     )  # fmt: skip
 
 
