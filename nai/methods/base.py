@@ -238,6 +238,13 @@ def within(value: float, low: float, high: float, name: str) -> None:
         raise ValueError(f"{name} {value} must lie between {low} and {high}")
 
 
+def whole(least: int, **values: int) -> None:
+    """Checks hyperparameters that count something."""
+    for name, value in values.items():
+        if not isinstance(value, int) or value < least:
+            raise ValueError(f"{name} {value} must be a whole number of at least {least}")
+
+
 def one_of(value: str, known: Sequence[str], name: str) -> None:
     """Checks a hyperparameter that is a name."""
     if value not in known:
