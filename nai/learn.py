@@ -9,9 +9,10 @@ from torch import Tensor
 
 from nai import footprint
 from nai.feed import Address, Feed, pad
+from nai.fitting import check_method, check_training
 from nai.methods.base import Context, Memory, Method, cross_entropy_slope, no_rows, overrides
 from nai.models import Network, Params
-from nai.optimise import Adam, Springs, fresh
+from nai.optimise import Decay, Springs, fresh, optimizer_of
 from nai.seeds import Chance, Seeds, generator
 from nai.stack import ALIGNED, Rule, chosen, each, flat, stackable, stacked, views
 from nai.tasks import Batch, Rows, Samples
@@ -28,6 +29,7 @@ class World(NamedTuple):
     test: tuple[Tensor, ...]
     heads: Tensor  # [tasks, outputs] bool: the outputs of each task's classes
     scenario: str
+    blind: bool = False  # boundaries are hidden: every output is in use from the first task on
     digest: str = ""  # of all that decides results beside method, training, order and seeds; names states
 
     @property
@@ -40,15 +42,20 @@ class World(NamedTuple):
         """Most outputs in use for one sample."""
         return int(self.heads.sum(1).max()) if self.scenario == "task" else self.heads.shape[1]
 
+    def under(self, training: Training) -> "World":
+        """The world as lessons see it, with boundaries hidden or known."""
+        check_training(training, self.scenario)
+        return self._replace(blind=training.boundaries == "hidden")
+
     def in_use(self, done: Sequence[int]) -> Tensor:
         """Outputs in use for a sample of each task once the given tasks were met, [tasks, outputs] bool.
 
         task: the sample's own head. class: every class met so far (all, before the first task).
-        domain: all outputs.
+        domain, or where boundaries are hidden: all outputs.
         """
         if self.scenario == "task":
             return self.heads
-        if self.scenario == "domain" or not done:
+        if self.scenario == "domain" or self.blind or not done:
             return torch.ones_like(self.heads)
         return self.heads[list(done)].any(0).expand_as(self.heads)
 
@@ -59,7 +66,9 @@ class Lesson(NamedTuple):
     done: tuple[int, ...]
     params: Params
     memory: Memory
-    optimizer: Params  # Adam's `mean`, `square` [numbers] and `step` []
+    optimizer: (
+        Params  # of the algorithm, such as Adam's `mean`, `square` [numbers] and `step` []; {} at first
+    )
 
     @property
     def finite(self) -> bool:
@@ -72,8 +81,7 @@ def begin(world: World, method: Method, seeds: Seeds) -> Lesson:
     net = world.net
     params = {k: net.draw(k, generator(seeds.init, "weights", k)).to(world.device) for k in net.shapes()}
     params, memory = method.start(net, params, world.heads, generator(seeds.init, "start"))
-    buffer = flat({k: v.shape for k, v in params.items()}, 1, world.device)
-    return Lesson((), params, memory, {k: v[0] for k, v in fresh(buffer).items()})
+    return Lesson((), params, memory, {})
 
 
 def learn(
@@ -88,9 +96,11 @@ def learn(
     """Lessons, each one task further; every lesson's bits are those it would get alone.
 
     lessons: of one shape, each with its own history, next task and seeds. method: one for all, or one a
-    lesson, which differ in late hyperparameters alone (else ValueError).
+    lesson, which differ in late hyperparameters alone (else ValueError, as where it does not fit the world).
     """
     methods = [method] * len(lessons) if isinstance(method, Method) else method
+    check_method(methods[0], training, world.scenario)
+    world = world.under(training)
     together = [Pupil(*p) for p in zip(lessons, tasks, seeds, methods, strict=True)]
     if stackable(world.net, world.device):
         return _Class(together, world, training, many=True).taught()
@@ -139,10 +149,13 @@ class _Class:
         size = training.batch
         self.spare = -size % ALIGNED if many else 0
         places = [Address(p.seeds.data, p.depth, x) for p, x in zip(pupils, self.pools, strict=True)]
-        self.feed = Feed(places, world.source, world.train, batch=size, spare=self.spare, many=many)
+        self.feed = Feed(
+            places, world.source, world.train, batch=size, spare=self.spare, many=many, steps=training.steps
+        )
         self.counts = self.feed.counts
         self.state = self._moments(buffer, shapes)
-        self.optimizer = Adam(buffer, twin, self.state, training.rate)
+        self.optimizer = optimizer_of(training, buffer, twin, self.state)
+        self.decay = self._decay(buffer, twin, shapes) if training.decay else None
         self.chance = Chance([p.seeds for p in pupils], [p.depth for p in pupils], world.device)
         self.context = self._context()
         self.adjusted, self.watched = overrides(method, "adjust"), overrides(method, "after_step")
@@ -150,7 +163,9 @@ class _Class:
 
     def taught(self) -> list[Lesson]:
         """All epochs of the task, and the hooks around them."""
-        self._hook_on_data("before_task")
+        told = self.training.boundaries == "known"
+        if told:
+            self._hook_on_data("before_task")
         spring = self.rule.whole.spring(self.memory)
         if spring is not None:
             self.springs = Springs(spring, self.params, self.slots)
@@ -158,7 +173,8 @@ class _Class:
             self.context = self.context._replace(epoch=epoch)
             self._epoch()
             self._hook("after_epoch")
-        self._hook_on_data("after_task")
+        if told:
+            self._hook_on_data("after_task")
         return [self._left(i, p) for i, p in enumerate(self.pupils)]
 
     # ---------------------------------------------------------------- training
@@ -174,8 +190,10 @@ class _Class:
         live = [context.step < n for n in self.counts]
         self._fill(self._gradients(batch, context))
         raw = self.slots
-        if self.watched and self.adjusted:
+        if self.watched and (self.adjusted or self.decay):
             raw = {k: v.clone() for k, v in self.slots.items()}
+        if self.decay is not None:
+            self.decay.pull()
         if self.springs is not None:
             self.springs.pull()
         elif self.adjusted:
@@ -267,14 +285,24 @@ class _Class:
 
     def _moments(self, buffer: Tensor, shapes: dict[str, torch.Size]) -> Params:
         if self.training.optimizer == "fresh" or self.method.from_scratch:
-            return fresh(buffer)
-        state = stacked([p.lesson.optimizer for p in self.pupils])
-        used = torch.stack([h[list(pool)].any(0) for h, pool in zip(self.heads, self.pools, strict=True)])
-        for moment in (state["mean"], state["square"]):  # an idle output must not move on old moments
-            named = views(moment, shapes)
-            for name in self.world.net.head.parameters:
-                named[name].mul_(used.view(*used.shape, *[1] * (named[name].ndim - 2)))
+            return fresh(buffer, self.training)
+        none = {k: v[0] for k, v in fresh(buffer[:1], self.training).items()}
+        state = stacked([p.lesson.optimizer or none for p in self.pupils])
+        for moment in (v for v in state.values() if v.ndim > 1):
+            self._still(moment, shapes)  # an idle output must not move on old moments
         return state
+
+    def _decay(self, buffer: Tensor, twin: Tensor, shapes: dict[str, torch.Size]) -> Decay:
+        rates = torch.full_like(buffer, self.training.decay)
+        self._still(rates, shapes)
+        return Decay(buffer, twin, rates)
+
+    def _still(self, values: Tensor, shapes: dict[str, torch.Size]) -> None:
+        """Sets what belongs to outputs that are not in use to 0, in a buffer [replicas, numbers]."""
+        used = torch.stack([h[list(pool)].any(0) for h, pool in zip(self.heads, self.pools, strict=True)])
+        named = views(values, shapes)
+        for name in self.world.net.head.parameters:
+            named[name].mul_(used.view(*used.shape, *[1] * (named[name].ndim - 2)))
 
     def _axis(self, values: Sequence[Tensor]) -> Tensor:
         return torch.stack(list(values)) if self.many else values[0]

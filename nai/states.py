@@ -1,6 +1,5 @@
 """Where runs stand after some tasks, kept so that later runs go on from there and learn nothing twice."""
 
-import dataclasses
 import hashlib
 import json
 from collections import OrderedDict
@@ -97,7 +96,7 @@ class Store:
                 "states need a world with a digest, or they are mixed up: use nai.trial.world_of"
             )
         self.states, self.device, self.lost = states, world.device, set(lost)
-        self.deciding = [world.digest, world.device.type, dataclasses.asdict(training)]
+        self.deciding = [world.digest, world.device.type, training.settings()]
 
     def key(self, run: Run, depth: int) -> str:
         """SHA-256 of all that decides a run's first tasks."""

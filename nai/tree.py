@@ -91,7 +91,8 @@ class _Tree:
         later: Sequence[Run],
         teach: Teach | None = None,
     ) -> None:
-        self.world, self.training, self.width, self.teach = world, training, width, teach
+        self.world, self.training = world.under(training), training
+        self.width, self.teach = width, teach
         self.store, self.later = store, later
         self.runs = list({(described(run.method), *run[1:]): run for run in runs}.values())
         self.paths = [path(run) for run in self.runs]

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 
 from nai import datasets
+from nai.datasets import BENCHMARKS
+from nai.fitting import check_method, check_training
 from nai.learn import World
 from nai.methods import METHODS, Method
 from nai.methods.base import described
@@ -50,6 +52,8 @@ class Trial:
     selection: Continual | None = None
 
     def __post_init__(self) -> None:
+        if scenario := scenario_of(self.benchmark):
+            check_fit(self, scenario)
         if self.selection:
             self.selection.check(self.method, self.training)
 
@@ -57,6 +61,20 @@ class Trial:
     def fingerprint(self) -> str:
         """SHA-256 of all that decides the result: see `fingerprint`."""
         return fingerprint(self, load(self.benchmark).digest)
+
+
+def check_fit(trial: Trial, scenario: str) -> None:
+    """ValueError: method, training and scenario do not go together."""
+    check_training(trial.training, scenario)
+    check_method(trial.method, trial.training, scenario)
+
+
+def scenario_of(benchmark: Named) -> str | None:
+    """The scenario that a benchmark of BENCHMARKS is asked for with, or has by default; else None."""
+    known = inspect.signature(BENCHMARKS[benchmark.name]).parameters if benchmark.name in BENCHMARKS else {}
+    default = known["scenario"].default if "scenario" in known else None
+    scenario = dict(benchmark.options).get("scenario", default)
+    return scenario if isinstance(scenario, str) else None
 
 
 def load(benchmark: Named) -> Benchmark:
@@ -179,10 +197,8 @@ def settings(trial: Trial, digest: str) -> dict[str, Any]:
 
 
 def _training(trial: Trial) -> dict[str, Any]:
-    """Its fields, but the default precision, which older records do not name, and a rate that is not read."""
-    fields = dataclasses.asdict(trial.training)
-    if trial.training.precision == Training.precision:
-        del fields["precision"]
+    """Its settings, but for a rate that is not read."""
+    fields = trial.training.settings()
     if trial.selection:
         del fields["rate"]
     return fields
@@ -272,6 +288,7 @@ def run_many(
     by_run = {(described(t.method), t.seeds, t.order): t for t in trials}
     runs, coming = ([Run(t.method, t.seeds, t.order) for t in some] for some in (by_run.values(), later))
     world = world_of(benchmark or load(first.benchmark), first.model, device)
+    check_fit(first, world.scenario)
     if first.selection:
         results = grow_continually(runs, world, first.training, first.selection, width=width)
     else:

@@ -52,7 +52,7 @@ FLOORS = (
     ("datasets",),
     ("importance", "normalise"),
     ("methods",),
-    ("optimise", "stack", "footprint", "training", "feed"),
+    ("optimise", "stack", "footprint", "training", "feed", "fitting"),
     ("learn",),
     ("evaluate",),
     ("prefixes", "states", "nodes"),

@@ -241,8 +241,6 @@ def test_padding_has_no_weight_and_live_samples_share_one():
     rows = pad(torch.tensor([7, 8, 9]), 8)
     assert rows.indices.tolist() == [7, 8, 9, 0, 0, 0, 0, 0]
     assert rows.weights.tolist() == pytest.approx([1 / 3] * 3 + [0] * 5)
-    steps = pad(torch.tensor([7, 8, 9]), 8, batch=2)
-    assert steps.weights.tolist() == [0.5, 0.5, 1, 0, 0, 0, 0, 0]
     assert [padded([torch.zeros(n)]) for n in (1, 32, 33)] == [32, 32, 64]
 
 

@@ -8,6 +8,7 @@ from worlds import blobs, taught, world
 from nai.methods import Ewc, Finetune, Mas, Nai, Si
 from nai.optimise import BETAS, CACHED, EPS, Adam, Springs, fresh
 from nai.stack import Rule, flat, stacked, views
+from nai.training import Training
 
 
 def named(replicas, *, seed):
@@ -54,7 +55,7 @@ def test_only_a_quadratic_penalty_is_a_spring():
 def test_adam_steps_as_torch_does_and_leaves_rows_that_are_done():
     chance = torch.Generator().manual_seed(0)
     buffer, twin = torch.randn(2, 3, 48, generator=chance)
-    state, rate = fresh(buffer), 1e-2
+    state, rate = fresh(buffer, Training()), 1e-2
     mine, other = buffer.clone(), [[row.clone() for row in x] for x in (buffer, *state.values())]
     stepping = Adam(mine, twin, state, rate)
     for live in ([True] * 3, [True, False, True], [True] * 3, [False, False, True]):

@@ -1,0 +1,32 @@
+"""What goes together: a method, its scenario, and whether boundaries between tasks are known."""
+
+import dataclasses
+
+from nai.methods.base import Method
+from nai.training import Training
+
+
+def check_method(method: Method, training: Training, scenario: str) -> None:
+    """ValueError: the method cannot work in the scenario, or needs boundaries that are hidden."""
+    name = type(method).__name__
+    if scenario not in method.scenarios:
+        able = " or ".join(repr(s) for s in sorted(method.scenarios))
+        raise ValueError(
+            f"{name} cannot work in scenario {scenario!r}: use scenario {able}, or another method"
+        )
+    if training.boundaries == "hidden" and method.needs_boundaries:
+        known = {f.name for f in dataclasses.fields(method)} if dataclasses.is_dataclass(method) else ()
+        way = "give it every = 10 steps, say" if "every" in known else "use a method that needs none"
+        raise ValueError(
+            f"{name} must be told where tasks begin and end, but boundaries are hidden: {way}, "
+            "or boundaries 'known'"
+        )
+
+
+def check_training(training: Training, scenario: str) -> None:
+    """ValueError: boundaries are hidden although each sample's task is told."""
+    if training.boundaries == "hidden" and scenario == "task":
+        raise ValueError(
+            "boundaries are hidden, but scenario 'task' tells each sample's task: "
+            "use scenario 'class' or 'domain', or boundaries 'known'"
+        )
