@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.counts import Arm, Phase, confirmed, held, phase, searched, stacks
-from sweep.jobs import Run, Settings, bundles
+from sweep.jobs import Run, Settings
 from sweep.ledger import shelf_bytes
 from sweep.measure import Measured, measured
 from sweep.space import Choice, Range, Space, read
@@ -135,13 +135,13 @@ def _span(
 ) -> tuple[float, float]:
     """Seconds of a stage: if all but the best settings end at their first rung, and if none does."""
     together = sum(min(one.alike, space.search.ahead) for one in arms)
-    parts = max(1, workers // together)  # as the agenda cuts work
+    parts = max(1, workers // together)  # a cut through several settings leaves their stacks as wide
     busy = min(workers, sum(one.alike * min(parts, len(one.rungs[-1])) for one in arms))
     tries = _attempts(space)
 
     def seconds(one: Arm, rung: int) -> float:
         mine = known[_name(one.settings)]
-        return sum(_seconds(one.settings, part, mine) for part in bundles(one.rungs[rung], parts))
+        return sum(_seconds(one.settings, part, mine) for part in _parted(one.rungs[rung], parts))
 
     def shared(one: Arm) -> float:
         """What the first tasks take that settings after the first one need not train."""
@@ -155,6 +155,13 @@ def _span(
         )
         ends.append(tries * total / busy)
     return ends[0], ends[1]
+
+
+def _parted(runs: Sequence[Run], parts: int) -> list[list[Run]]:
+    """Runs in at most so many parts of even size, neighbours in the order tree together."""
+    ordered = sorted(runs, key=lambda run: (run.seeds, run.order))
+    size = -(-len(ordered) // parts)
+    return [ordered[at : at + size] for at in range(0, len(ordered), size or 1)]
 
 
 def _attempts(space: Space) -> float:

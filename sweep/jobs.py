@@ -110,22 +110,55 @@ def crossed(orders: Sequence[Order], seeds: Sequence[Seed]) -> tuple[Run, ...]:
     return tuple(Run(order, pair) for pair in seeds for order in orders)
 
 
+class Piece(NamedTuple):
+    """One run of one of the works that are dealt with together."""
+
+    key: tuple[Seed, Order]
+    """Pieces sorted by it are in the succession of the order tree: what begins alike lies together."""
+    work: int
+    run: Run
+
+
+def pieces(works: Sequence[Work]) -> list[Piece]:
+    """All runs of works of one family, neighbours in the order tree together."""
+    found = (Piece((run.seeds, run.order), n, run) for n, work in enumerate(works) for run in work.runs)
+    return sorted(found, key=lambda piece: (piece.key, piece.work))
+
+
+def joined(some: Iterable[Piece], works: Sequence[Work]) -> tuple[Work, ...]:
+    """The works, each with those of its runs that are among the pieces."""
+    runs: dict[int, list[Run]] = {}
+    for piece in some:
+        runs.setdefault(piece.work, []).append(piece.run)
+    return tuple(works[n]._replace(runs=tuple(runs[n])) for n in sorted(runs))
+
+
+def cut(some: Sequence[Piece], size: int) -> int:
+    """Where to part pieces, not far from a size: where the neighbours share the fewest tasks.
+
+    A first task is thus trained by one worker alone, for all strengths that share it.
+    """
+    reach = size // 3
+    places = range(max(1, size - reach), min(len(some) - 1, size + reach) + 1)
+    return min(places, key=lambda at: (_shared(some[at - 1], some[at]), abs(at - size)), default=size)
+
+
+def _shared(one: Piece, other: Piece) -> int:
+    """What two pieces have in common: nothing, else their seeds and so many first tasks."""
+    if one.run.seeds != other.run.seeds:
+        return 0
+    alike = zip(one.run.order, other.run.order, strict=False)
+    return 1 + sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], alike))
+
+
 def halves(job: Job) -> list[Job]:
-    """A job in two of even size: works apart where there are several, and neighbours in the tree together."""
-    cells = [cell for work in job.works for cell in sorted(work.cells, key=lambda c: (c.seeds, c.order))]
-    middle = len(cells) // 2
-    return [
-        Job(tuple(work for whole in job.works if (work := whole.only(part)).runs))
-        for part in (cells[:middle], cells[middle:])
-    ]
-
-
-def bundles(runs: Sequence[Run], parts: int) -> list[tuple[Run, ...]]:
-    """Runs in at most so many parts of even size, neighbours in the order tree together."""
-    ordered = sorted(runs, key=lambda run: (run.seeds, run.order))
-    parts = min(parts, len(ordered))
-    cuts = [len(ordered) * i // parts for i in range(parts + 1)] if parts else []
-    return [tuple(ordered[a:b]) for a, b in itertools.pairwise(cuts)]
+    """A job in two of about even size: works apart where there are several, else parts of the order tree."""
+    if len(job.works) > 1:
+        middle = len(job.works) // 2
+        return [Job(job.works[:middle]), Job(job.works[middle:])]
+    some = pieces(job.works)
+    at = cut(some, len(some) // 2)
+    return [Job(joined(part, job.works)) for part in (some[:at], some[at:])]
 
 
 class Pool:
@@ -155,7 +188,7 @@ class Pool:
         """A fair share of what waits for one of so many workers; None when nothing waits."""
         if not self:
             return None
-        job = self.again.pop() if self.again else Job(tuple(self._gathered(self._share(slots))))
+        job = self.again.pop() if self.again else Job(self._gathered(self._share(slots)))
         self.away.append(set(job.cells))
         return job
 
@@ -176,17 +209,13 @@ class Pool:
         idle = max(1, slots - len(self.away))
         return max(-(-waiting // slots), min(-(-waiting // idle), self.grain))
 
-    def _gathered(self, share: int) -> list[Work]:
-        """The first work that waits, cut to the share, and others of its family as far as the share goes."""
-        first = self.waiting.pop(0)
-        if len(first.runs) > share:
-            ours, *others = bundles(first.runs, -(-len(first.runs) // share))
-            self.waiting[:0] = [first._replace(runs=runs) for runs in others]
-            return [first._replace(runs=ours)]
-        works, left = [first], share - len(first.runs)
-        for work in [w for w in self.waiting if w.arm.family == first.arm.family]:
-            if len(work.runs) <= left:
-                works.append(work)
-                left -= len(work.runs)
-                self.waiting.remove(work)
-        return works
+    def _gathered(self, share: int) -> tuple[Work, ...]:
+        """The works of the first one's family, as far as the share goes: a part of their order tree."""
+        family = self.waiting[0].arm.family
+        works = [work for work in self.waiting if work.arm.family == family]
+        others = [work for work in self.waiting if work.arm.family != family]
+        some = pieces(works)
+        parts = -(-len(some) // share)
+        at = cut(some, -(-len(some) // parts)) if parts > 1 else len(some)
+        self.waiting = [*joined(some[at:], works), *others]
+        return joined(some[:at], works)

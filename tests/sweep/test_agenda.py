@@ -12,7 +12,7 @@ import sweep.agenda
 from nai.metrics import METRICS
 from sweep.agenda import Agenda, Past
 from sweep.analysis import results, write_json
-from sweep.jobs import Identity, Job, Run, bundles
+from sweep.jobs import Identity, Job, Run
 from sweep.space import loads
 
 SPACE = """\
@@ -256,18 +256,6 @@ def test_the_report_runs_on_its_own_orders_and_the_search_on_validation_alone():
 # --- bundles ---
 
 
-@pytest.mark.parametrize(("count", "parts"), [(10, 1), (10, 3), (10, 10), (3, 10), (1, 4), (0, 3)])
-def test_bundles_are_even_and_keep_neighbours_of_the_order_tree_together(count, parts):
-    chance = random.Random(0)
-    runs = [Run(tuple(chance.sample(range(5), 5)), (n % 2, 0)) for n in range(count)]
-    made = bundles(runs, parts)
-    assert len(made) == min(count, parts)
-    assert sorted(run for part in made for run in part) == sorted(runs)
-    assert [run for part in made for run in part] == sorted(runs, key=lambda run: (run.seeds, run.order))
-    sizes = [len(part) for part in made]
-    assert not sizes or max(sizes) - min(sizes) <= 1
-
-
 def test_workers_beyond_the_suggestions_under_way_share_a_suggestion():
     def sizes(slots, grain=1):
         agenda = Agenda(space("orders.count=8"), IDENTITY, Past(), slots=slots, grain=grain)
@@ -277,8 +265,9 @@ def test_workers_beyond_the_suggestions_under_way_share_a_suggestion():
         return [[len(work.runs) for work in job.works] for job in jobs]
 
     assert sizes(1) == [[8, 8, 8]]  # three suggestions ahead, of one family
-    assert sizes(2) == [[8], [8], [4], [2], [1], [1]]  # smaller pieces towards the end
-    assert sizes(2, grain=4) == [[8], [8], [4], [4]]
+    # parts of the order tree, for all suggestions at once; smaller pieces towards the end
+    assert sizes(2) == [[4, 4, 4], [2, 2, 2], [1, 1, 1], [1, 1], [1]]
+    assert sizes(2, grain=12) == [[4, 4, 4], [4, 4, 4]]
     assert sizes(100) == [[1]] * 24
     assert sizes(100, grain=3) == [[1]] * 24  # there are idle workers enough
 
