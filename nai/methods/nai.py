@@ -9,7 +9,8 @@ from torch import Tensor
 
 from nai.importance.activation import POOLINGS, STATISTICS, Statistics, activation_statistics, shuffled
 from nai.methods.anchored import below, mean_anchor, pull, shaped, spring_of, under
-from nai.methods.base import Context, Memory, Method, Spring, one_of, positive, within
+from nai.methods.base import Context, Memory, Method, Span, Spring, one_of, positive, within
+from nai.methods.groups import chained, columns, proximal
 from nai.methods.redraw import redraws
 from nai.models import Layer, Network, Params
 from nai.normalise import NORMALISERS, matched, normalised
@@ -67,6 +68,11 @@ class Nai(Method):
     acts_with: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = {
         "eta": ("accumulation", ("decayed",)),
         "rho": ("reset", ("unimportant", "unimportant+zero_outgoing")),
+    }
+    ranges: ClassVar[Mapping[str, Span | tuple[str, ...]]] = {
+        "strength": Span(1e-3, 1e1, log=True),
+        "normalization": tuple(NORMALISERS),
+        "reset": ("none", "unimportant", "all"),
     }
 
     def __post_init__(self) -> None:
@@ -204,7 +210,7 @@ class Nai(Method):
                 joined = self.group.startswith("incoming_outgoing") and params[name].ndim > 1
                 if joined and layer.source is not None:
                     before = omega[net.hidden[layer.source].name]
-                    own = ENDS[self.group.rpartition("_")[2]](own, _columns(before, params[name]))
+                    own = ENDS[self.group.rpartition("_")[2]](own, columns(before, params[name]))
                 out[f"importance.{name}"] = own
         return out
 
@@ -221,37 +227,25 @@ class Nai(Method):
                 omega = memory[f"omega.{net.hidden[layer.source].name}"]
                 lost = (context.depth > 0) & self._unimportant(omega) & (omega == 0)
                 weight = layer.parameters[0]
-                out[weight] = torch.where(_columns(lost, params[weight]), 0.0, out[weight])
+                out[weight] = torch.where(columns(lost, params[weight]), 0.0, out[weight])
         return out
 
     def _proximal(self, layer: Layer, params: Params, memory: Memory, rate: float) -> Params:
         """One proximal step of a neuron's group towards its anchor, or towards 0 without importance."""
         omega = memory[f"omega.{layer.name}"]
-        away = {}
-        for name in layer.parameters:
-            goal = torch.where(shaped(omega > 0, params[name]), memory[f"anchor.{name}"], 0.0)
-            away[name] = (goal, params[name] - goal)
-        distance = torch.stack(
-            [d.flatten(1).square().sum(1) if d.ndim > 1 else d.square() for _, d in away.values()]
-        )
-        force = torch.where(omega > 0, self.strength / 2 * omega, self.sparsity)
-        keep = torch.relu(1 - force * rate / distance.sum(0).sqrt().clamp(min=1e-12))
-        return {name: goal + shaped(keep, d) * d for name, (goal, d) in away.items()}
+        reach = torch.where(omega > 0, self.strength / 2 * omega, self.sparsity) * rate
+        own = {name: params[name] for name in layer.parameters}
+        return proximal(own, {name: memory[f"anchor.{name}"] for name in own}, omega, reach)
 
 
 def _permutation(units: int) -> Draw:
     return lambda chance: torch.randperm(units, generator=chance)
 
 
-def _columns(values: Tensor, weight: Tensor) -> Tensor:
-    """Values of the feeding layer's neurons along a weight's second axis (flattened maps repeat each)."""
-    repeated = values.repeat_interleave(weight.shape[1] // values.shape[0])
-    return repeated.view(1, -1, *[1] * (weight.ndim - 2))
-
-
 def _check_group(net: Network, method: Nai) -> None:
-    chained = all(layer.source == i - 1 for i, layer in enumerate(net.hidden) if i)
-    if not chained and (method.group.startswith("incoming_outgoing") or method.reset.endswith("outgoing")):
+    if not chained(net) and (
+        method.group.startswith("incoming_outgoing") or method.reset.endswith("outgoing")
+    ):
         raise ValueError(
             f"{type(net).__name__} has layers fed by several others: group {method.group!r} with reset "
             f"{method.reset!r} needs a chain; use group 'incoming' and reset 'none', 'all' or 'unimportant'"

@@ -12,7 +12,8 @@ from nai.learn import begin, learn
 from nai.methods import METHODS, Ewc, Finetune, Joint, Mas, Method, Nai, Si
 from nai.methods.anchored import below, effective_strength, mean_importance, penalty, pull, shaped
 from nai.methods.base import Context, no_rows
-from nai.methods.nai import ACCUMULATIONS, GROUPS, _columns
+from nai.methods.groups import columns
+from nai.methods.nai import ACCUMULATIONS, GROUPS
 from nai.normalise import NORMALISERS
 from nai.seeds import Seeds, generator
 from nai.training import Training
@@ -293,8 +294,8 @@ def test_weights_share_the_importance_of_the_neurons_at_their_ends(group, model)
 
 
 def test_columns_repeat_each_map_s_neuron():
-    assert _columns(torch.tensor([1.0, 2.0]), torch.zeros(3, 6)).tolist() == [[1, 1, 1, 2, 2, 2]]
-    assert _columns(torch.tensor([1.0, 2.0]), torch.zeros(3, 2, 3, 3)).shape == (1, 2, 1, 1)
+    assert columns(torch.tensor([1.0, 2.0]), torch.zeros(3, 6)).tolist() == [[1, 1, 1, 2, 2, 2]]
+    assert columns(torch.tensor([1.0, 2.0]), torch.zeros(3, 2, 3, 3)).shape == (1, 2, 1, 1)
 
 
 def context_of(where, method, depth, noise=None):

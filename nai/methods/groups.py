@@ -1,0 +1,35 @@
+"""A neuron's group, its incoming weights and bias, which rest or move together."""
+
+import torch
+from torch import Tensor
+
+from nai.methods.anchored import shaped
+from nai.models import Network, Params
+
+
+def chained(net: Network) -> bool:
+    """Whether each hidden layer reads the one before it and nothing else."""
+    return all(layer.source == i - 1 for i, layer in enumerate(net.hidden) if i)
+
+
+def columns(values: Tensor, weight: Tensor) -> Tensor:
+    """Values [units] of the feeding layer's neurons along a weight's second axis.
+
+    A flattened map's numbers stand together, channel after channel, so each channel's value is repeated.
+    """
+    repeated = values.repeat_interleave(weight.shape[1] // values.shape[0])
+    return repeated.view(1, -1, *[1] * (weight.ndim - 2))
+
+
+def proximal(params: Params, anchors: Params, omega: Tensor, reach: Tensor) -> Params:
+    """One layer's groups, each moved straight by its reach: to its anchor if it has importance, else to 0.
+
+    params, anchors: the layer's own, [units, ...] each; omega, reach: [units]. Who is near enough arrives
+    exactly. Source: Jung, Ahn, Cha, Moon 2020, the proximal steps of section 3.
+    """
+    goal = {k: torch.where(shaped(omega > 0, v), anchors[k], 0.0) for k, v in params.items()}
+    away = {k: v - goal[k] for k, v in params.items()}
+    squares = [d.flatten(1).square().sum(1) if d.ndim > 1 else d.square() for d in away.values()]
+    distance = torch.stack(squares).sum(0).sqrt().clamp(min=1e-12)
+    keep = torch.relu(1 - reach / distance)
+    return {k: goal[k] + shaped(keep, d) * d for k, d in away.items()}
