@@ -1,5 +1,6 @@
 """Slow versions of the core, literal from the papers: plain modules, plain loops, one sample at a time."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -31,11 +32,17 @@ def named(model: nn.Module, params: Params) -> dict[str, nn.Parameter]:
 
 
 def batches(where: World, task: int, training: Training, seeds: Seeds, depth: int) -> Iterator[Tensor]:
-    """Indices of every step's samples: each epoch in an order drawn by address, the last batch ragged."""
+    """Indices of every step's samples: each pass in an order drawn by address, its last batch ragged."""
     rows = where.train[task]
+
+    def shuffled(epoch: int) -> Iterator[Tensor]:
+        for number in itertools.count():
+            address = (seeds.data, depth, "batches", epoch, *([number] if number else []))
+            order = torch.randperm(len(rows), generator=generator(*address))
+            yield from rows[order].split(training.batch)
+
     for epoch in range(training.epochs):
-        order = torch.randperm(len(rows), generator=generator(seeds.data, depth, "batches", epoch))
-        yield from rows[order].split(training.batch)
+        yield from itertools.islice(shuffled(epoch), training.steps or -(-len(rows) // training.batch))
 
 
 def task_loss(model: nn.Module, where: World, indices: Tensor, used: Sequence[int]) -> Tensor:
@@ -44,6 +51,15 @@ def task_loss(model: nn.Module, where: World, indices: Tensor, used: Sequence[in
     logits = model(where.source.inputs[indices].flatten(1))[:, outputs]
     places = torch.tensor([outputs.index(int(c)) for c in where.source.labels[indices]])
     return F.cross_entropy(logits, places)
+
+
+def plain_optimizer(model: nn.Module, training: Training) -> torch.optim.Optimizer:
+    """What PyTorch has for the training's algorithm."""
+    if training.algorithm == "adam":
+        return torch.optim.Adam(model.parameters(), lr=training.rate, weight_decay=training.decay)
+    return torch.optim.SGD(
+        model.parameters(), lr=training.rate, momentum=training.momentum, weight_decay=training.decay
+    )
 
 
 def plain_training(
@@ -57,10 +73,10 @@ def plain_training(
     depth: int = 0,
     penalty: Callable[[dict[str, nn.Parameter]], Tensor] | None = None,
 ) -> tuple[Params, Params]:
-    """Weights after a task by torch.optim.Adam and autograd, and SI's path integral along the way."""
+    """Weights after a task by torch.optim and autograd, and SI's path integral along the way."""
     model = plain_mlp(start)
     own = named(model, start)
-    optimizer = torch.optim.Adam(model.parameters(), lr=training.rate)
+    optimizer = plain_optimizer(model, training)
     path = {k: torch.zeros_like(v) for k, v in start.items()}
     for indices in batches(where, task, training, seeds, depth):
         loss = task_loss(model, where, indices, used)
@@ -143,3 +159,43 @@ def proximal(
         away = theta - anchor
         return anchor + max(0.0, 1 - strength / 2 * omega * rate / float(away.norm())) * away
     return max(0.0, 1 - sparsity * rate / float(theta.norm())) * theta
+
+
+def walked(
+    where: World,
+    start: Params,
+    task: int,
+    *,
+    used: Sequence[int],
+    training: Training,
+    depth: int = 0,
+    penalty: Callable[[dict[str, nn.Parameter]], Tensor] | None = None,
+) -> Iterator[tuple[Tensor, Params, Params, Params]]:
+    """Each step of `plain_training`: its samples, weights before, gradient of the task loss, weights after.
+
+    penalty is asked for at every step, when what the steps before have left is known.
+    """
+    model = plain_mlp(start)
+    own = named(model, start)
+    optimizer = torch.optim.Adam(model.parameters(), lr=training.rate)
+    for indices in batches(where, task, training, Seeds(), depth):
+        before = {k: v.detach().clone() for k, v in own.items()}
+        loss = task_loss(model, where, indices, used)
+        grads = torch.autograd.grad(loss, list(own.values()), retain_graph=True)
+        optimizer.zero_grad()
+        (loss if penalty is None else loss + penalty(own)).backward()
+        optimizer.step()
+        after = {k: v.detach().clone() for k, v in own.items()}
+        yield indices, before, dict(zip(own, grads, strict=True)), after
+
+
+def squares(where: World, params: Params, indices: Tensor, used: Sequence[int]) -> Params:
+    """Mean over samples of the squared gradient of each one's own log-likelihood, a backward pass each."""
+    model = plain_mlp(params)
+    total = [torch.zeros_like(p) for p in model.parameters()]
+    for index in indices:
+        for sum_, g in zip(
+            total, gradients_of(model, task_loss(model, where, index[None], used)), strict=True
+        ):
+            sum_ += g**2
+    return {k: t / len(indices) for k, t in zip(params, total, strict=True)}

@@ -19,24 +19,47 @@ PLACES = [
 ]
 
 
-def fed(places, *, many=True, spare=0, batch=32):
-    return Feed(places, WORLD.source, WORLD.train, batch=batch, spare=spare, many=many)
+def fed(places, *, many=True, spare=0, batch=32, steps=None):
+    return Feed(places, WORLD.source, WORLD.train, batch=batch, spare=spare, many=many, steps=steps)
 
 
+@pytest.mark.parametrize("steps", [None, 1, 5, 30])
 @pytest.mark.parametrize("batch", [32, 8])
-def test_every_place_gets_what_it_gets_alone(batch):
-    together = fed(PLACES, batch=batch)
+def test_every_place_gets_what_it_gets_alone(batch, steps):
+    together = fed(PLACES, batch=batch, steps=steps)
     for epoch in range(2):
         batches = list(together.batches(epoch))
         for place, address in enumerate(PLACES):
-            alone, lone = fed([address], batch=batch), fed([address], batch=batch, many=False)
+            alone = fed([address], batch=batch, steps=steps)
+            lone = fed([address], batch=batch, steps=steps, many=False)
             (count,) = alone.counts
+            assert count == steps or steps is None
             assert together.counts[place] == count
             for step, (one, bare) in enumerate(zip(alone.batches(epoch), lone.batches(epoch), strict=True)):
                 for mine, his, its in zip(*((*r, *b) for r, b in (batches[step], one, bare)), strict=True):
                     assert torch.equal(mine[place], his[0])
                     assert torch.equal(his[0], its)
             assert all(bool((b.weights[place] == 0).all()) for _, b in batches[count:])
+
+
+@pytest.mark.parametrize("steps", [3, 4, 5, 13])
+def test_steps_of_an_epoch_are_one_reshuffled_pass_after_the_other(steps):
+    for address in PLACES:
+        (length,) = fed([address]).counts
+        whole = [rows for rows, _ in fed([address]).batches(2)]
+        found = [rows for rows, _ in fed([address], steps=steps).batches(2)]
+        assert len(found) == steps
+        for one, other in zip(found, whole, strict=False):  # the first pass is the only one without steps
+            assert torch.equal(one.indices, other.indices)
+            assert torch.equal(one.weights, other.weights)
+        for at in range(0, steps - length + 1, length):
+            seen = torch.cat([r.indices[r.weights > 0] for r in found[at : at + length]])
+            wanted = torch.cat([WORLD.train[task] for task in address.pool])
+            assert torch.equal(seen.sort().values, wanted.sort().values)
+            if at and len(wanted) > 1:
+                first = torch.cat([r.indices[r.weights > 0] for r in found[:length]])
+                assert not torch.equal(seen, first)
+        assert all(r.weights.sum().item() == pytest.approx(1.0) for r in found)
 
 
 def test_rows_say_where_a_batch_s_samples_lie():

@@ -6,7 +6,7 @@ from torch.optim.adam import adam
 from worlds import blobs, taught, world
 
 from nai.methods import Ewc, Finetune, Mas, Nai, Si
-from nai.optimise import BETAS, CACHED, EPS, Adam, Springs, fresh
+from nai.optimise import BETAS, CACHED, EPS, Adam, Decay, Springs, fresh, optimizer_of
 from nai.stack import Rule, flat, stacked, views
 from nai.training import Training
 
@@ -71,3 +71,31 @@ def test_adam_steps_as_torch_does_and_leaves_rows_that_are_done():
     for found, expected in zip((mine, *state.values()), other, strict=True):
         assert torch.equal(found, torch.stack(expected))
     assert state["step"].tolist() == [3, 2, 4]
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_descent_steps_as_torch_does_bit_for_bit_and_leaves_rows_that_are_done(momentum, decay):
+    chance = torch.Generator().manual_seed(0)
+    buffer, twin = torch.randn(2, 3, 48, generator=chance)
+    training = Training(algorithm="sgd", rate=1e-2, momentum=momentum, decay=decay)
+    mine, state = buffer.clone(), fresh(buffer, training)
+    stepping = optimizer_of(training, mine, twin, state)
+    pulling = Decay(mine, twin, torch.full_like(mine, decay))
+    rows = [torch.nn.Parameter(row.clone()) for row in buffer]
+    theirs = [torch.optim.SGD([row], lr=1e-2, momentum=momentum, weight_decay=decay) for row in rows]
+    for live in ([True] * 3, [True, False, True], [True] * 3, [False, False, True]):
+        twin.copy_(torch.randn(3, 48, generator=chance))
+        for row, grad, other, flag in zip(rows, twin, theirs, live, strict=True):
+            row.grad = grad.clone() if flag else None
+            other.step()
+        pulling.pull()
+        stepping.step(live)
+        assert torch.equal(mine, torch.stack([row.detach() for row in rows]))
+
+
+def test_no_moments_are_kept_that_nothing_asks_for():
+    buffer = torch.zeros(2, 16)
+    assert fresh(buffer, Training(algorithm="sgd")) == {}
+    assert list(fresh(buffer, Training(algorithm="sgd", momentum=0.5))) == ["momentum"]
+    assert list(fresh(buffer, Training())) == ["mean", "square", "step"]

@@ -98,6 +98,23 @@ def test_so_it_does_in_other_scenarios_with_dropout_and_kept_moments(name, scena
     Pupils(where, METHODS[name], Training(epochs=2, optimizer="kept")).check()
 
 
+@pytest.mark.parametrize("name", ["nai", "si"])
+@pytest.mark.parametrize("optimizer", ["fresh", "kept"])
+def test_so_it_does_by_descent_with_momentum_and_decay_in_steps(name, optimizer):
+    training = Training(
+        epochs=2, optimizer=optimizer, algorithm="sgd", rate=0.03, momentum=0.9, decay=1e-3, steps=5
+    )
+    Pupils(world(blobs(SIZES), dropout=0.2), METHODS[name], training).check()
+
+
+@pytest.mark.parametrize("algorithm", ["adam", "sgd"])
+def test_so_it_does_where_boundaries_are_hidden(algorithm):
+    training = Training(
+        epochs=1, batch=10, optimizer="kept", algorithm=algorithm, rate=0.01, boundaries="hidden"
+    )
+    Pupils(world(blobs(SIZES, scenario="class")), Finetune(), training).check()
+
+
 @pytest.mark.parametrize(
     ("batch", "widths", "activation"),
     [(5, [12, 8], "relu"), (33, [4], "leaky_relu"), (50, [20, 36], "tanh"), (32, [100, 100], "relu")],

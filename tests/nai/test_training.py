@@ -1,0 +1,226 @@
+"""Algorithms, decay, steps and hidden boundaries: what they are in a plain loop, and what they refuse."""
+
+import dataclasses
+
+import oracles
+import pytest
+import torch
+from worlds import blobs, differing, marks, taught, world
+
+from nai.learn import begin, learn
+from nai.methods import Ewc, Finetune, Joint, Method, Nai, Si
+from nai.prefixes import Run
+from nai.seeds import Seeds
+from nai.training import Training
+from nai.tree import grow
+
+DESCENT = Training(epochs=2, algorithm="sgd", rate=0.05)
+WAYS = {
+    "descent": DESCENT,
+    "with momentum": dataclasses.replace(DESCENT, momentum=0.9),
+    "with decay": dataclasses.replace(DESCENT, decay=0.1),
+    "with both": dataclasses.replace(DESCENT, momentum=0.5, decay=0.1, batch=7),
+    "adam with decay": Training(epochs=2, decay=0.1),
+    "few steps": Training(epochs=2, steps=2),
+    "many steps": Training(epochs=1, steps=25, batch=10),
+    "steps of descent": dataclasses.replace(DESCENT, steps=9, momentum=0.9),
+}
+BLIND = Training(epochs=1, batch=10, optimizer="kept", boundaries="hidden")
+
+
+def close(found, expected):
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("widths", [[12, 8], [9, 5]])  # in a stack, and alone because odd
+@pytest.mark.parametrize("way", WAYS)
+def test_training_is_a_plain_loop_with_torch_s_own_optimiser(way, widths):
+    where, method, training = world(blobs(scenario="domain"), widths=widths), Finetune(), WAYS[way]
+    lesson = begin(where, method, Seeds())
+    for depth, task in enumerate((2, 0)):
+        expected, _ = oracles.plain_training(
+            where, lesson.params, task, used=(0, 1), training=training, depth=depth
+        )
+        (lesson,) = learn([lesson], [task], where, method, training=training, seeds=[Seeds()])
+        close(lesson.params, expected)
+
+
+def test_kept_momentum_goes_on_where_it_was():
+    where = world(blobs((64, 64), scenario="domain"))
+    two = taught(where, Finetune(), (0,), training=dataclasses.replace(DESCENT, momentum=0.9))
+    lesson = begin(where, Finetune(), Seeds())
+    lesson = lesson._replace(params=two.params, optimizer=two.optimizer, done=(0,))
+    kept = dataclasses.replace(DESCENT, momentum=0.9, optimizer="kept", rate=1e-9)
+    (after,) = learn([lesson], [1], where, Finetune(), training=kept, seeds=[Seeds()])
+    assert not torch.equal(after.optimizer["momentum"], two.optimizer["momentum"])
+    (fresh,) = learn(
+        [lesson],
+        [1],
+        where,
+        Finetune(),
+        training=dataclasses.replace(kept, optimizer="fresh"),
+        seeds=[Seeds()],
+    )
+    # four steps at a standstill: v = m^4 v + what fresh momentum has gathered
+    expected = 0.9**4 * two.optimizer["momentum"] + fresh.optimizer["momentum"]
+    torch.testing.assert_close(after.optimizer["momentum"], expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["fresh", "kept"])
+@pytest.mark.parametrize("way", ["with both", "adam with decay"])
+def test_no_output_moves_while_it_is_not_in_use(way, optimizer):
+    where, training = world(), dataclasses.replace(WAYS[way], optimizer=optimizer)
+    before = taught(where, Finetune(), (0, 2), training=training)
+    after = taught(where, Finetune(), (0, 2, 1), training=training)
+    for name in where.net.head.parameters:
+        assert torch.equal(before.params[name][[0, 1, 4, 5]], after.params[name][[0, 1, 4, 5]])
+        assert not torch.equal(before.params[name][2:4], after.params[name][2:4])
+
+
+def test_si_s_path_is_along_the_loss_without_decay():
+    where = world(blobs(scenario="domain"))
+    training = dataclasses.replace(WAYS["with both"], epochs=1)
+    start = begin(where, Si(), Seeds()).params
+    _, path = oracles.plain_training(where, start, 0, used=(0, 1), training=training)
+    lesson = taught(where, Si(), (0,), training=training)
+    for name, value in path.items():
+        moved = lesson.params[name] - start[name]
+        share = value.clamp(min=0) / (moved**2 + Si().damping)
+        torch.testing.assert_close(lesson.memory[f"importance.{name}"], share, rtol=1e-3, atol=1e-6)
+
+
+def test_steps_of_one_pass_are_a_whole_pass_bit_for_bit():
+    where = world(blobs((70, 70, 70)))
+    for method in (Nai(), Si(), Ewc()):
+        whole = taught(where, method, (1, 0), training=Training(epochs=2))
+        assert not differing(whole, taught(where, method, (1, 0), training=Training(epochs=2, steps=3)))
+
+
+# ---------------------------------------------------------------- hidden boundaries
+@dataclasses.dataclass(frozen=True)
+class Bell(Method):
+    """Counts what it is told: tasks begun and ended, and steps."""
+
+    def start(self, net, params, heads, chance):
+        return params, {k: torch.zeros(()) for k in ("begun", "ended", "steps")}
+
+    def before_task(self, net, params, rows, memory, context):
+        return params, memory | {"begun": memory["begun"] + 1}
+
+    def after_step(self, before, grads, params, memory, context):
+        return params, memory | {"steps": memory["steps"] + 1}
+
+    def after_task(self, net, params, rows, memory, context):
+        return params, memory | {"ended": memory["ended"] + 1}
+
+
+class Deaf(Bell):
+    """The same, but it can do without."""
+
+    needs_boundaries = False
+
+
+def test_no_method_is_told_of_hidden_boundaries():
+    where = world(blobs((60, 30, 90), scenario="domain"))
+    counts = {k: float(v) for k, v in taught(where, Deaf(), (0, 1), training=BLIND).memory.items()}
+    assert counts == {"begun": 0, "ended": 0, "steps": 9}
+    known = dataclasses.replace(BLIND, boundaries="known")
+    assert float(taught(where, Deaf(), (0, 1), training=known).memory["ended"]) == 2
+
+
+def test_hidden_boundaries_change_nothing_else_for_a_method_that_needs_none():
+    where = world(blobs(scenario="domain"))
+    known = dataclasses.replace(BLIND, boundaries="known")
+    hidden = taught(where, Finetune(), (2, 0, 1), training=BLIND)
+    assert not differing(hidden, taught(where, Finetune(), (2, 0, 1), training=known))
+
+
+def test_every_output_is_in_use_from_the_first_task_on_where_boundaries_are_hidden():
+    where = world(blobs((60, 30, 90), scenario="class"))
+    lesson = taught(where, Finetune(), (1,), training=BLIND)
+    start = begin(where, Finetune(), Seeds()).params
+    expected, _ = oracles.plain_training(where, start, 1, used=range(6), training=BLIND)
+    close(lesson.params, expected)
+    run = Run(Finetune(), Seeds(), (1, 0, 2))
+    (grown,) = grow([run], where, BLIND)
+    unaware = where._replace(scenario="domain")
+    assert torch.equal(grown.test[1], marks(lesson, unaware, Finetune()).test)
+
+
+@pytest.mark.parametrize(
+    ("method", "scenario", "mistake"),
+    [
+        (
+            Ewc(),
+            "class",
+            "Ewc must be told where tasks begin and end, but boundaries are hidden: use a method",
+        ),
+        (Joint(), "domain", "Joint must be told"),
+        (
+            Finetune(),
+            "task",
+            "boundaries are hidden, but scenario 'task' tells each sample's task: use scenario",
+        ),
+    ],
+)
+def test_what_cannot_be_hidden_is_said(method, scenario, mistake):
+    with pytest.raises(ValueError, match=mistake):
+        taught(world(blobs(scenario=scenario)), method, (0,), training=BLIND)
+
+
+def test_a_method_says_its_own_way_out():
+    @dataclasses.dataclass(frozen=True)
+    class Often(Bell):
+        every: int = 0
+
+        @property
+        def needs_boundaries(self):
+            return self.every == 0
+
+    where = world(blobs(scenario="class"))
+    with pytest.raises(ValueError, match="hidden: give it every = 10 steps, say, or boundaries 'known'"):
+        taught(where, Often(), (0,), training=BLIND)
+    assert float(taught(where, Often(every=2), (0,), training=BLIND).memory["ended"]) == 0
+
+
+def test_a_method_that_cannot_work_in_a_scenario_says_so():
+    class Picky(Finetune):
+        scenarios = frozenset({"task", "domain"})
+
+    mistake = "Picky cannot work in scenario 'class': use scenario 'domain' or 'task', or another method"
+    with pytest.raises(ValueError, match=mistake):
+        taught(world(blobs(scenario="class")), Picky(), (0,))
+    taught(world(blobs(scenario="domain")), Picky(), (0,))
+
+
+# ---------------------------------------------------------------- the settings themselves
+@pytest.mark.parametrize(
+    ("settings", "mistake"),
+    [
+        ({"steps": 0}, "steps 0 must be a whole number of at least 1"),
+        ({"steps": 2.0}, "steps 2.0 must be a whole number"),
+        ({"epochs": None}, "epochs None must be a whole number"),
+        ({"algorithm": "lion"}, "algorithm 'lion' is unknown: known are adam, sgd"),
+        ({"boundaries": "none"}, "boundaries 'none' is unknown: known are known, hidden"),
+        ({"momentum": 0.9}, "momentum 0.9 acts only with algorithm 'sgd'"),
+        ({"momentum": 1.0, "algorithm": "sgd"}, "momentum 1.0 must be at least 0 and below 1"),
+        ({"decay": -1e-3}, "decay -0.001 must be a finite number of at least 0"),
+        ({"decay": float("nan")}, "decay nan must be a finite number"),
+        (
+            {"boundaries": "hidden"},
+            "boundaries are hidden, but optimizer 'fresh' starts afresh .* optimizer 'kept'",
+        ),
+    ],
+)
+def test_a_mistake_names_value_rule_and_way_out(settings, mistake):
+    with pytest.raises(ValueError, match=mistake):
+        Training(**settings)
+
+
+def test_defaults_that_older_records_do_not_name_are_not_told():
+    assert list(Training().settings()) == ["epochs", "batch", "rate", "optimizer"]
+    assert Training(steps=7, algorithm="sgd").settings() == {
+        "epochs": 20, "batch": 32, "rate": 1e-3, "optimizer": "fresh", "algorithm": "sgd", "steps": 7,
+    }  # fmt: skip
+    assert Training(**Training(steps=7, decay=0.1).settings()) == Training(steps=7, decay=0.1)
