@@ -1,5 +1,6 @@
 """Elastic weight consolidation."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,12 +17,14 @@ from nai.importance.gradients import (
     square,
 )
 from nai.methods.anchored import mean_anchor, pull, spring_of, unguarded
-from nai.methods.base import Context, Memory, Method, Spring, mask_of, one_of, positive
+from nai.methods.base import Context, Memory, Method, Span, Spring, mask_of, one_of, positive
 from nai.models import Network, Params
 from nai.seeds import Draw
 from nai.tasks import Batch, Rows, gather
 
 LABELS = ("exact", "true", "sample")
+STRENGTHS = Span(1.0, 1e12, log=True)
+"""Worth searching: up to 1e7 where tasks have heads of their own, beyond that in other scenarios."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +45,14 @@ class Ewc(Method):
     # without importance, as in the first task, strength x 0 is 0; and what is remembered does not ask for it
     late: ClassVar[frozenset[str]] = frozenset({"strength"})
     elementwise: ClassVar[frozenset[str]] = frozenset({"adjust"})
+    ranges: ClassVar[Mapping[str, Span | tuple[str, ...]]] = {"strength": STRENGTHS}
 
     def __post_init__(self) -> None:
         positive(strength=self.strength)
         one_of(self.labels, LABELS, "labels")
 
     def task_draws(self, net: Network, rows: int) -> dict[str, Draw]:
-        if self.labels != "sample":
-            return {}
-        # one uniform number a row; a chunk of rows finds its own by position
-        return {"labels": lambda chance: torch.rand(rows, generator=chance)}
+        return label_draws(self.labels, rows)
 
     def start(
         self, net: Network, params: Params, heads: Tensor, chance: torch.Generator
@@ -68,6 +69,11 @@ class Ewc(Method):
         self, net: Network, params: Params, rows: Rows, memory: Memory, context: Context
     ) -> tuple[Params, Memory]:
         return params, mean_anchor(memory, fisher(net, params, rows, context, self.labels), params)
+
+
+def label_draws(labels: str, rows: int) -> dict[str, Draw]:
+    """What sampled labels take: one uniform number a row; a chunk of rows finds its own by position."""
+    return {"labels": lambda chance: torch.rand(rows, generator=chance)} if labels == "sample" else {}
 
 
 def fisher(net: Network, params: Params, rows: Rows, context: Context, labels: str) -> Params:

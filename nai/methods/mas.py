@@ -1,5 +1,6 @@
 """Memory aware synapses."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from nai.importance.gradients import output_norm, per_sample, size
 from nai.methods.anchored import last_anchor, pull, spring_of, unguarded
-from nai.methods.base import Context, Memory, Method, Spring, mask_of, positive
+from nai.methods.base import Context, Memory, Method, Span, Spring, mask_of, positive
 from nai.models import Network, Params
 from nai.tasks import Batch, Rows
 
@@ -27,6 +28,7 @@ class Mas(Method):
     # without importance, as in the first task, strength x 0 is 0; and what is remembered does not ask for it
     late: ClassVar[frozenset[str]] = frozenset({"strength"})
     elementwise: ClassVar[frozenset[str]] = frozenset({"adjust"})
+    ranges: ClassVar[Mapping[str, Span | tuple[str, ...]]] = {"strength": Span(2e-3, 2e2, log=True)}
 
     def __post_init__(self) -> None:
         positive(strength=self.strength)

@@ -1,5 +1,6 @@
 """Synaptic intelligence."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nai.methods.anchored import below, pull, spring_of, under, unguarded
-from nai.methods.base import Context, Memory, Method, Spring, positive
+from nai.methods.base import Context, Memory, Method, Span, Spring, positive
 from nai.models import Network, Params
 from nai.tasks import Rows
 
@@ -28,6 +29,7 @@ class Si(Method):
     # without importance, as in the first task, strength x 0 is 0; and what is remembered does not ask for it
     late: ClassVar[frozenset[str]] = frozenset({"strength"})
     elementwise: ClassVar[frozenset[str]] = frozenset({"adjust", "after_step"})
+    ranges: ClassVar[Mapping[str, Span | tuple[str, ...]]] = {"strength": Span(2e-2, 2e6, log=True)}
 
     def __post_init__(self) -> None:
         positive(strength=self.strength, damping=self.damping)
