@@ -1,6 +1,8 @@
 """Continual-learning methods, one rule a file; `METHODS` gives each its name."""
 
+from nai.methods.ar1_star import Ar1Star
 from nai.methods.base import Context, Memory, Method
+from nai.methods.cwr_star import CwrStar
 from nai.methods.ewc import Ewc
 from nai.methods.finetune import Finetune
 from nai.methods.joint import Joint
@@ -15,6 +17,21 @@ METHODS: dict[str, type[Method]] = {
     "ewc": Ewc,
     "si": Si,
     "mas": Mas,
+    "cwr_star": CwrStar,
+    "ar1_star": Ar1Star,
 }
 
-__all__ = ["METHODS", "Context", "Ewc", "Finetune", "Joint", "Mas", "Memory", "Method", "Nai", "Si"]
+__all__ = [
+    "METHODS",
+    "Ar1Star",
+    "Context",
+    "CwrStar",
+    "Ewc",
+    "Finetune",
+    "Joint",
+    "Mas",
+    "Memory",
+    "Method",
+    "Nai",
+    "Si",
+]
