@@ -1,4 +1,4 @@
-"""What goes together: a method, its scenario, and whether boundaries between tasks are known."""
+"""What goes together: a method, its scenario, and its training."""
 
 import dataclasses
 
@@ -7,12 +7,17 @@ from nai.training import Training
 
 
 def check_method(method: Method, training: Training, scenario: str) -> None:
-    """ValueError: the method cannot work in the scenario, or needs boundaries that are hidden."""
+    """ValueError: the method cannot work in the scenario, or needs known boundaries or more epochs."""
     name = type(method).__name__
     if scenario not in method.scenarios:
         able = " or ".join(repr(s) for s in sorted(method.scenarios))
         raise ValueError(
             f"{name} cannot work in scenario {scenario!r}: use scenario {able}, or another method"
+        )
+    if training.epochs < method.least_epochs:
+        raise ValueError(
+            f"{name} needs at least {method.least_epochs} epochs a task, got epochs = {training.epochs}: "
+            "use more; `steps` makes each as short as wanted"
         )
     if training.boundaries == "hidden" and method.needs_boundaries:
         known = {f.name for f in dataclasses.fields(method)} if dataclasses.is_dataclass(method) else ()

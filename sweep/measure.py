@@ -166,25 +166,26 @@ def _timed(
 
     def trained(epochs: int) -> tuple[float, list["Lesson"]]:
         began = clock()
-        short = dataclasses.replace(training, epochs=epochs)
+        short = dataclasses.replace(training, epochs=epochs, steps=training.steps and BATCHES)
         learnt = learn(pupils, tasks, few, method, training=short, seeds=seeds)
         return clock() - began, learnt
 
-    once, learnt = trained(1)
+    least = method.least_epochs
+    once, learnt = trained(least)
     if once < PATIENCE:  # the first call also warmed up
-        once, learnt = trained(1)
-        epoch = max(0.0, trained(3)[0] - once) / 2
+        once, learnt = trained(least)
+        epoch = max(0.0, trained(least + 2)[0] - once) / 2
     else:
-        epoch = once
+        epoch = once / least
     began = clock()
     evaluate(learnt, some, method)
     looked = clock() - began
     data, pool = (sum(map(len, w.train)) for w in (world, few))
     share = data / pool
+    longer = training.steps / BATCHES if training.steps else share
     look = sum(map(len, (*world.valid, *world.test))) / sum(map(len, (*some.valid, *some.test)))
-    return (epoch * share, max(0.0, once - epoch) * _grown(method, share), looked * look), lesson_bytes(
-        learnt[0]
-    )
+    times = epoch * longer, max(0.0, once - least * epoch) * _grown(method, share), looked * look
+    return times, lesson_bytes(learnt[0])
 
 
 def _grown(method: "Method", share: float) -> float:

@@ -87,6 +87,9 @@ class Method(ABC):  # noqa: B024  (every hook has a default: finetuning)
     scenarios: ClassVar[frozenset[str]] = frozenset(get_args(Scenario))
     """Scenarios that it can work in."""
 
+    least_epochs: ClassVar[int] = 1
+    """Fewest epochs of a task that it can work with."""
+
     ranges: ClassVar[Mapping[str, Span | tuple[str, ...]]] = MappingProxyType({})
     """What is worth searching of its hyperparameters: numbers from a span, or some of several names."""
 

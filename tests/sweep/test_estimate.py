@@ -6,12 +6,14 @@ import os
 import pytest
 from worlds import blobs, world
 
+from nai import feed
 from nai.methods import Ewc, Finetune, Joint
 from nai.prefixes import Run as Branch
 from nai.prefixes import plan as tree
 from nai.seeds import Seeds
 from nai.training import Training
 from nai.tree import grow
+from nai.trial import Named, load
 from sweep import estimate, measure
 from sweep.counts import held, stacks
 from sweep.estimate import local_workers
@@ -279,6 +281,33 @@ def test_measurement_weighs_a_lesson_and_looks_at_the_clock_alone(monkeypatch):
     assert found.sizes.data >= 1797 * 64 * 4 == 4 * found.sizes.arrays
     assert found.sizes.loading > 2 * found.sizes.data
     assert found.sizes.process == 5e8
+
+
+class Working:
+    """A clock that moves on by a tenth of a second with every step of training."""
+
+    def __init__(self, monkeypatch):
+        self.steps, plain = 0, feed.gather
+
+        def counted(*args):
+            self.steps += 1
+            return plain(*args)
+
+        monkeypatch.setattr(feed, "gather", counted)
+
+    def __call__(self):
+        return self.steps / 10
+
+
+def test_an_epoch_takes_as_long_as_its_steps(monkeypatch):
+    monkeypatch.setattr(measure, "process_bytes", lambda compiler: 5e8)
+    one, clock = space(epochs=2), Working(monkeypatch)
+    alone = measured(one.first(), one, clock=clock).times.epoch[0]
+    tasks = load(Named.of(**one.first()["benchmark"])).tasks
+    assert alone == pytest.approx(0.1 * sum(len(t.train) for t in tasks) / 5 / 32)
+    first = {**one.first(), "training": {**one.first()["training"], "steps": 70}}
+    assert measured(first, one, clock=clock).times.epoch[0] == pytest.approx(7.0)
+    assert clock.steps < 100  # seventy are worked out from three
 
 
 # ------------------------------------------------------------------ memory
