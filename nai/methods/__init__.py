@@ -4,10 +4,14 @@ from nai.methods.ar1_star import Ar1Star
 from nai.methods.base import Context, Memory, Method
 from nai.methods.cwr_star import CwrStar
 from nai.methods.ewc import Ewc
+from nai.methods.ewcpp import EwcPlusPlus
 from nai.methods.finetune import Finetune
 from nai.methods.joint import Joint
+from nai.methods.lwf import Lwf
 from nai.methods.mas import Mas
 from nai.methods.nai import Nai
+from nai.methods.online_ewc import OnlineEwc
+from nai.methods.rwalk import RWalk
 from nai.methods.si import Si
 
 METHODS: dict[str, type[Method]] = {
@@ -15,8 +19,12 @@ METHODS: dict[str, type[Method]] = {
     "joint": Joint,
     "nai": Nai,
     "ewc": Ewc,
+    "online_ewc": OnlineEwc,
+    "ewcpp": EwcPlusPlus,
     "si": Si,
     "mas": Mas,
+    "rwalk": RWalk,
+    "lwf": Lwf,
     "cwr_star": CwrStar,
     "ar1_star": Ar1Star,
 }
@@ -27,11 +35,15 @@ __all__ = [
     "Context",
     "CwrStar",
     "Ewc",
+    "EwcPlusPlus",
     "Finetune",
     "Joint",
+    "Lwf",
     "Mas",
     "Memory",
     "Method",
     "Nai",
+    "OnlineEwc",
+    "RWalk",
     "Si",
 ]
