@@ -12,7 +12,7 @@ import sweep.agenda
 from nai.metrics import METRICS
 from sweep.agenda import Agenda, Past
 from sweep.analysis import results, write_json
-from sweep.jobs import Identity, Job, Run
+from sweep.jobs import Identity, Job
 from sweep.space import loads
 
 SPACE = """\
