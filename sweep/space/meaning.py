@@ -48,7 +48,7 @@ def findings(data: Data, misshapen: list[Finding]) -> list[Finding]:
     found = []
     for one in (*asked, *_baselines(data)):
         most = checks.MOST_TRIED if one.section == "method" else 1
-        found += checks.findings(one, _builder(one, seen), most)
+        found += checks.findings(one, _builder(one, seen, asked), most)
     found += [*_benchmark(data), *_metrics(data), *_grid(data)]
     if seen:
         found += _orders(data, misshapen, seen[0].tasks)
@@ -80,15 +80,29 @@ def _baselines(data: Data) -> Iterator[checks.Asked]:
             yield checks.Asked(("confirm", "baselines", f"[{i}]"), "method", fixed.name, values)
 
 
-def _builder(asked: checks.Asked, seen: list[shapes.Shape]) -> Callable[[names.Options], object]:
-    """Makes the thing asked for; the shapes of benchmarks are kept, and models made for the first."""
+def _builder(
+    asked: checks.Asked, seen: list[shapes.Shape], beside: list[checks.Asked]
+) -> Callable[[names.Options], object]:
+    """Makes the thing asked for; the shapes of benchmarks are kept, and all others made for the first."""
     if asked.section == "benchmark":
         return lambda options: seen.append(shapes.shape(asked.name, options))
     if asked.section == "model":
         shape = seen[0] if seen else shapes.UNSEEN
         handed = {"features": shape.features, "outputs": shape.outputs}
         return lambda options: names.made("model", asked.name, options | handed)
-    return lambda options: names.made(asked.section, asked.name, options)
+    scenario = seen[0].scenario if seen else None
+    if asked.section == "method":
+        hardest = _hardest(beside)
+        return lambda options: names.fitting_method(asked.name, options, scenario, hardest)
+    return lambda options: names.fitting_training(options, scenario)
+
+
+def _hardest(asked: list[checks.Asked]) -> names.Options:
+    """Of all that the space would try of its training, what asks most of a method."""
+    given = next((one.tried for one in asked if one.section == "training"), {})
+    epochs = [n for n in given.get("epochs", ()) if isinstance(n, int) and n > 0]
+    hidden = {"boundaries": "hidden", "optimizer": "kept"} if "hidden" in given.get("boundaries", ()) else {}
+    return {**hidden, **({"epochs": min(epochs)} if epochs else {})}
 
 
 def _benchmark(data: Data) -> list[Finding]:

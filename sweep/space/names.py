@@ -41,6 +41,27 @@ def found(section: str, name: str) -> Thing:
     return thing
 
 
+def fitting_method(name: str, options: Options, scenario: str | None, training: Options) -> object:
+    """The method, as `made` makes it; ValueError where it cannot work in the scenario or training."""
+    from nai.fitting import check_method
+    from nai.training import Training
+
+    method: Any = made("method", name, options)
+    if scenario:
+        check_method(method, Training(**training), scenario)
+    return method
+
+
+def fitting_training(options: Options, scenario: str | None) -> object:
+    """The training, as `made` makes it; ValueError where it cannot be in the scenario."""
+    from nai.fitting import check_training
+
+    training: Any = made("training", "training", options)
+    if scenario:
+        check_training(training, scenario)
+    return training
+
+
 def made(section: str, name: str, options: Options) -> object:
     """The method, model or training of these settings; ValueError or TypeError when it refuses them."""
     from nai.methods import Method

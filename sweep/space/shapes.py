@@ -23,9 +23,10 @@ class Shape(NamedTuple):
     tasks: int
     features: tuple[int, ...]  # of one sample
     outputs: int
+    scenario: str
 
 
-UNSEEN = Shape(5, (3, 32, 32), 10)
+UNSEEN = Shape(5, (3, 32, 32), 10, "")
 """What a model is checked with when the benchmark is wrong."""
 
 
@@ -38,7 +39,7 @@ def shape(name: str, options: Options) -> Shape:
 
     if ":" in name:
         made = benchmark(name, **options)
-        return Shape(len(made.tasks), made.features, made.outputs)
+        return Shape(len(made.tasks), made.features, made.outputs, made.scenario)
     own = dict(options)
     dataset = own.pop("dataset")
     own.pop("root", None)
@@ -55,7 +56,7 @@ def shape(name: str, options: Options) -> Shape:
             f"class_order {order} must be different ones of the classes 0..{classes - 1} of {dataset}"
         )
     made = known("benchmark")[name](_blank(dataset, classes), **own)
-    return Shape(len(made.tasks), features, made.outputs)
+    return Shape(len(made.tasks), features, made.outputs, made.scenario)
 
 
 def _blank(dataset: str, classes: int) -> Any:

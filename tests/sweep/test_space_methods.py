@@ -1,7 +1,10 @@
 """Several methods in one space: each has its own settings, budget and name on the command line."""
 
+from dataclasses import dataclass
+
 import pytest
 
+from nai.methods import Finetune
 from sweep.space import Change, Choice, Mistakes, Range, loads, read, schema
 from sweep.space.places import lines
 
@@ -237,3 +240,93 @@ def test_a_setting_that_some_choice_reads_is_right():
     assert space.parameters("nai")["method.normalization"] == Choice(choices=("none", "neuron_std"))
     assert two("benchmark.dataset=mnist", "benchmark.root=data").benchmark.options["root"] == "data"
     assert two("model={name='conv', widths=[4]}", "method.nai.pooling=max")
+
+
+# ------------------------------------------------------------------ methods beside scenario and training
+FITTING = """\
+name = "fitting"
+[benchmark]
+name = "split"
+dataset = "digits"
+scenario = "class"
+[model]
+name = "mlp"
+[method]
+name = "finetune"
+[training]
+epochs = 1
+batch = 10
+optimizer = "kept"
+boundaries = "hidden"
+[orders]
+design = "random"
+count = 4
+[search]
+suggestions = 1
+"""
+
+
+def fitting(*overrides):
+    return mistakes(*overrides, text=FITTING)
+
+
+def test_hidden_boundaries_are_a_setting_like_others():
+    space = loads(FITTING)
+    assert space.first()["training"]["boundaries"] == "hidden"
+
+
+def test_a_method_that_must_be_told_of_tasks_is_a_mistake_where_boundaries_are_hidden():
+    (found,) = fitting("method.name=ewc")
+    assert "method: Ewc must be told where tasks begin and end, but boundaries are hidden" in found
+    (found,) = fitting('confirm.baselines=["joint"]')
+    assert "Joint must be told where tasks begin and end" in found
+    (found,) = fitting("method.name=ewc", 'training.boundaries={choices=["known", "hidden"]}')
+    assert "Ewc must be told" in found
+
+
+def test_what_cannot_be_hidden_is_a_mistake():
+    (found,) = fitting("benchmark.scenario=task")
+    assert "training.boundaries: boundaries are hidden, but scenario 'task' tells each sample's task" in found
+    (found,) = fitting("training.optimizer=fresh")
+    assert "boundaries are hidden, but optimizer 'fresh' starts afresh" in found
+
+
+@dataclass(frozen=True)
+class Picky(Finetune):
+    """Finetuning for those who are told the task, and slowly."""
+
+    scenarios = frozenset({"task"})
+    least_epochs = 2
+
+
+def test_a_method_that_cannot_work_in_the_scenario_is_a_mistake():
+    name = f"method.name={__name__}:Picky"
+    (found,) = fitting(name, "training.boundaries=known")
+    assert "method: Picky cannot work in scenario 'class': use scenario 'task', or another method" in found
+    (found,) = fitting(name, "training.boundaries=known", "benchmark.scenario=task")
+    assert "method: Picky needs at least 2 epochs a task, got epochs = 1" in found
+    settings = ("training.boundaries=known", "benchmark.scenario=task", "training.epochs=2")
+    loads(FITTING, "here", (name, *settings))
+
+
+@pytest.mark.parametrize(
+    ("override", "mistake"),
+    [
+        ("training.momentum=0.9", "training.momentum: momentum 0.9 acts only with algorithm 'sgd'"),
+        ("training.decay=-0.1", "training.decay: decay -0.1 must be a finite number of at least 0"),
+        ("training.steps=0", "training.steps: steps 0 must be a whole number of at least 1"),
+        ("training.steps=1.5", "training.steps: must be a whole number, not 1.5"),
+        ("training.algorithm=sdg", "training.algorithm: algorithm 'sdg' is unknown: known are adam, sgd"),
+    ],
+)
+def test_nonsense_in_training_is_a_mistake(override, mistake):
+    (found,) = fitting(override)
+    assert mistake in found
+
+
+def test_momentum_is_searched_beside_descent_alone():
+    beside = 'training.momentum={low=0.0, high=0.95, when={algorithm=["sgd"]}}'
+    both = 'training.algorithm={choices=["adam", "sgd"]}'
+    assert "training.momentum" in loads(FITTING, "here", (beside, both)).parameters()
+    found = fitting("training.momentum={low=0.1, high=0.95}", both)
+    assert all("acts only with algorithm 'sgd'" in line for line in found)
