@@ -113,6 +113,15 @@ DECIDING = {
     "batch": changed(training=Training(epochs=2, batch=16)),
     "rate": changed(training=Training(epochs=2, rate=2e-3)),
     "optimizer": changed(training=Training(epochs=2, optimizer="kept")),
+    "precision": changed(training=Training(epochs=2, precision="bfloat16")),
+    "algorithm": changed(training=Training(epochs=2, algorithm="sgd")),
+    "momentum": changed(training=Training(epochs=2, algorithm="sgd", momentum=0.5)),
+    "decay": changed(training=Training(epochs=2, decay=0.5)),
+    "steps": changed(training=Training(epochs=2, steps=2)),
+    "boundaries": changed(
+        method=Finetune(), training=Training(epochs=2, optimizer="kept", boundaries="hidden")
+    ),
+    "boundaries known": changed(method=Finetune(), training=Training(epochs=2, optimizer="kept")),
 }
 
 
@@ -156,6 +165,27 @@ def test_what_decides_nothing_changes_no_fingerprint(tmp_path):
     digest = load(digits[0]).digest
     assert settings(one, digest) == settings(other, digest)
     assert "root" not in canonical(settings(one, digest))
+
+
+@pytest.mark.parametrize(
+    ("method", "scenario", "mistake"),
+    [
+        (Ewc(), {"scenario": "class"}, "Ewc must be told where tasks begin and end"),
+        (Finetune(), {"scenario": "task"}, "scenario 'task' tells each sample's task"),
+        (Finetune(), {}, "scenario 'task' tells each sample's task"),  # the default of split
+    ],
+)
+def test_a_trial_whose_parts_do_not_fit_is_a_mistake_before_any_data_are_read(method, scenario, mistake):
+    hidden = Training(optimizer="kept", boundaries="hidden")
+    benchmark = Named.of("split", dataset="nowhere", **scenario)
+    with pytest.raises(ValueError, match=mistake):
+        Trial(benchmark, TRIAL.model, method, hidden, (0, 1))
+
+
+def test_a_benchmark_of_one_s_own_is_asked_when_it_is_run():
+    own = changed(method=Finetune(), training=Training(optimizer="kept", boundaries="hidden"))
+    with pytest.raises(ValueError, match="scenario 'task' tells each sample's task"):
+        run(own)
 
 
 def test_an_order_drawn_with_another_seed_is_the_same_trial():
