@@ -1,7 +1,7 @@
-"""From a data set to a benchmark: its classes split into tasks, its pixels permuted, its images rotated."""
+"""From a data set to a benchmark: split by class, pixels permuted, images rotated, or in its own batches."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,18 +12,24 @@ from torch import Tensor
 
 from nai.tasks import Array, Benchmark, Indices, Scenario, Task, check_scenario
 
-Images = NDArray[np.uint8]
-
 
 class Source(NamedTuple):
     """A data set as it came: `inputs * scale + shift` is what a network reads."""
 
     name: str
-    inputs: Images  # [samples, *features], images [samples, channels, height, width]
+    inputs: Array  # [samples, *features] uint8 or float32, images [samples, channels, height, width]
     labels: Indices  # [samples], class number
     is_test: NDArray[np.bool_]  # [samples]
     scale: NDArray[np.float32] | None = None  # broadcasts over [*features]
     shift: NDArray[np.float32] | None = None
+    batches: Indices | None = None  # [samples], in which batch each one comes; -1 for test samples
+
+
+class Outline(NamedTuple):
+    """What a data set says of itself before its samples are read."""
+
+    source: Source  # the right labels and splits, with blank samples in place of its own
+    features: tuple[int, ...]  # of one sample
 
 
 def split(
@@ -89,23 +95,70 @@ def rotated(
     return _variants(f"rotated_{source.name}", scenario, source, names=names, images=images, parts=parts)
 
 
+def stream(source: Source, scenario: Scenario = "class", *, valid: float = 0.2, seed: int = 0) -> Benchmark:
+    """The batches that a data set comes in as tasks, with the classes that each one holds.
+
+    The test samples of a class are dealt out to its batches in turn, so all tasks together are tested on
+    every test sample once. Validation is the share `valid` of each class in each batch, drawn by (seed,
+    batch). A label is the rank of the class number in every scenario.
+    """
+    check_scenario(scenario)
+    if source.batches is None:
+        raise ValueError(f"{source.name} comes in no batches of its own: take the benchmark split")
+    if scenario == "task":
+        raise ValueError(
+            'scenario "task" would tell a batch of one class its class: take "class" or "domain"'
+        )
+    owners = _dealt(source, source.batches)
+    parts = np.where(source.is_test, 2, 0).astype(np.int8)
+    for batch in np.unique(source.batches[~source.is_test]).tolist():
+        chance = _chance(seed, "validation", batch)
+        for members in _members(source.labels, source.batches == batch):
+            parts[chance.permutation(members)[: round(_share(valid) * len(members))]] = 1
+    labels = np.unique(source.labels, return_inverse=True)[1]
+    names = [f"batch {batch}" for batch in range(1 + owners.max())]
+    source = source._replace(labels=labels)
+    return _benchmark(f"stream_{source.name}", scenario, source, owners=owners, parts=parts, names=names)
+
+
+def quarter(labels: Indices) -> NDArray[np.bool_]:
+    """A fixed quarter of each class, [samples]: the test set of data that come without one."""
+    chance = np.random.Generator(np.random.PCG64(0))
+    chosen = np.zeros(len(labels), bool)
+    for members in _members(labels, np.ones(len(labels), bool)):
+        chosen[chance.permutation(members)[: len(members) // 4]] = True
+    return chosen
+
+
+def outline(
+    name: str,
+    labels: Indices,
+    is_test: NDArray[np.bool_],
+    features: tuple[int, ...],
+    batches: Indices | None = None,
+) -> Outline:
+    """An outline with blank samples of 1 x 2 x 2."""
+    blank = np.zeros((len(labels), 1, 2, 2), np.uint8)
+    return Outline(Source(name, blank, labels, is_test, batches=batches), features)
+
+
 def permutation(features: tuple[int, ...], seed: int, task: int) -> Indices:
     """Where each pixel of a task comes from, [pixels]: the identity for task 0, else by (seed, task)."""
     pixels = math.prod(features[1:] if len(features) > 1 else features)
     return _chance(seed, "permutation", task).permutation(pixels) if task else np.arange(pixels)
 
 
-def permute(inputs: Images, pixels: Indices) -> Images:
+def permute(inputs: Array, pixels: Indices) -> Array:
     """Images [samples, channels, *space] or vectors [samples, pixels] with pixel i taken from `pixels[i]`."""
     channels = inputs.shape[1] if inputs.ndim > 2 else 1
     return inputs.reshape(len(inputs), channels, len(pixels))[:, :, pixels].reshape(inputs.shape)
 
 
-def rotate(inputs: Images, degrees: float) -> Images:
+def rotate(inputs: Array, degrees: float) -> Array:
     """Images [samples, channels, height, width] turned anticlockwise round the centre, 0 outside."""
-    if inputs.ndim != 4:
-        form = f"samples of shape {list(inputs.shape[1:])}"
-        raise ValueError(f"{form} cannot be rotated: a rotation needs [channels, height, width]")
+    if inputs.ndim != 4 or inputs.dtype != np.uint8:
+        form = f"{inputs.dtype} samples of shape {list(inputs.shape[1:])}"
+        raise ValueError(f"{form} cannot be rotated: a rotation needs uint8 [channels, height, width]")
     if degrees % 360 == 0:
         return inputs
     parts = np.array_split(inputs, math.ceil(len(inputs) / 2048))
@@ -118,16 +171,38 @@ def partition(source: Source, valid: float, seed: int) -> NDArray[np.int8]:
     Validation takes the share `valid` of each class's training samples, drawn by (seed, class): how classes
     are grouped into tasks does not change it.
     """
-    if not 0 < valid < 1:
-        raise ValueError(
-            f"valid is {valid}, but the share for validation must lie between 0 and 1, such as 0.2"
-        )
     parts = np.where(source.is_test, 2, 0).astype(np.int8)
     for number in np.unique(source.labels).tolist():
         members = np.flatnonzero((source.labels == number) & ~source.is_test)
         shuffled = _chance(seed, "validation", number).permutation(members)
-        parts[shuffled[: round(valid * len(members))]] = 1
+        parts[shuffled[: round(_share(valid) * len(members))]] = 1
     return parts
+
+
+def _share(valid: float) -> float:
+    if not 0 < valid < 1:
+        raise ValueError(
+            f"valid is {valid}, but the share for validation must lie between 0 and 1, such as 0.2"
+        )
+    return valid
+
+
+def _members(labels: Indices, chosen: NDArray[np.bool_]) -> Iterator[Indices]:
+    """The chosen samples of each class, the smallest class number first."""
+    for number in np.unique(labels[chosen]).tolist():
+        yield np.flatnonzero(chosen & (labels == number))
+
+
+def _dealt(source: Source, batches: Indices) -> Indices:
+    """Each sample's batch, [samples]; test samples go to the batches of their class in turn."""
+    owners = batches.copy()
+    for number in np.unique(source.labels[source.is_test]).tolist():
+        tested = np.flatnonzero(source.is_test & (source.labels == number))
+        homes = np.unique(batches[~source.is_test & (source.labels == number)])
+        if not len(homes):
+            raise ValueError(f"class {number} of {source.name} has test samples but is in no batch")
+        owners[tested] = np.resize(homes, len(tested))
+    return owners
 
 
 def _chance(seed: int, purpose: str, number: int) -> np.random.Generator:
@@ -162,7 +237,10 @@ def _only(source: Source, classes: Sequence[int]) -> Source:
     if kept.all():
         return source
     return source._replace(
-        inputs=source.inputs[kept], labels=source.labels[kept], is_test=source.is_test[kept]
+        inputs=source.inputs[kept],
+        labels=source.labels[kept],
+        is_test=source.is_test[kept],
+        batches=None if source.batches is None else source.batches[kept],
     )
 
 
@@ -185,13 +263,13 @@ def _variants(
     source: Source,
     *,
     names: Sequence[str],
-    images: Iterable[Images],
+    images: Iterable[Array],
     parts: NDArray[np.int8],
 ) -> Benchmark:
     """One task for each version of the same images; a sample is in the same split in every task."""
     check_scenario(scenario)
     tasks, samples = len(names), len(source.inputs)
-    inputs = np.empty((tasks, *source.inputs.shape), np.uint8)
+    inputs = np.empty((tasks, *source.inputs.shape), source.inputs.dtype)
     for number, version in enumerate(images):
         inputs[number] = version
     owners = np.repeat(np.arange(tasks), samples)

@@ -18,7 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from nai.builders import Source, permuted, rotated, split
+from nai.arrays import npz, npz_outline
+from nai.builders import Outline, Source, outline, permuted, quarter, rotated, split, stream
+from nai.core50 import core50, core50_outline
+from nai.folders import folder_outline, from_folder, tiny_imagenet
+from nai.pictures import extra
 from nai.tasks import Array, Benchmark, Task
 
 CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
@@ -32,16 +36,12 @@ def digits(root: Path) -> Source:
 
     Source: Alpaydin and Kaynak 1998 (UCI optical recognition of handwritten digits).
     """
-    with _extra("digits", "scikit-learn"):
+    with extra("digits", "scikit-learn"):
         from sklearn.datasets import load_digits
     images, labels = load_digits(return_X_y=True)
     inputs = images.astype(np.uint8).reshape(-1, 1, 8, 8)
-    chance = np.random.Generator(np.random.PCG64(0))
-    is_test = np.zeros(len(labels), bool)
-    for number in range(10):
-        members = chance.permutation(np.flatnonzero(labels == number))
-        is_test[members[: len(members) // 4]] = True
-    return Source("digits", inputs, labels.astype(np.int64), is_test, scale=np.full(1, 1 / 16, np.float32))
+    labels = labels.astype(np.int64)
+    return Source("digits", inputs, labels, quarter(labels), scale=np.full(1, 1 / 16, np.float32))
 
 
 def mnist(root: Path) -> Source:
@@ -77,27 +77,61 @@ def cifar10_100(root: Path) -> Source:
     )
 
 
-DATASETS: dict[str, Callable[[Path], Source]] = {
+DATASETS: dict[str, Callable[..., Source]] = {
     "digits": digits,
     "mnist": mnist,
     "fashion_mnist": fashion_mnist,
     "cifar10": cifar10,
     "cifar100": cifar100,
     "cifar10_100": cifar10_100,
+    "tiny_imagenet": tiny_imagenet,
+    "core50": core50,
+    "folder": from_folder,
+    "npz": npz,
 }
-BENCHMARKS: dict[str, Callable[..., Benchmark]] = {"split": split, "permuted": permuted, "rotated": rotated}
+"""Each reads a folder, or a file, and may have options of its own; a `module:attribute` does the same."""
+OUTLINES: dict[str, Callable[..., Outline]] = {
+    "core50": core50_outline,
+    "folder": folder_outline,
+    "npz": npz_outline,
+}
+"""Data sets that differ with their options, or from user to user; the others are always the same."""
+OWN = ("folder", "npz")  # what a user brings lies nowhere by itself
+BENCHMARKS: dict[str, Callable[..., Benchmark]] = {
+    "split": split,
+    "permuted": permuted,
+    "rotated": rotated,
+    "stream": stream,
+}
 
 
-def load(dataset: str, root: str | Path | None = None) -> Source:
-    """A data set from the folder `root`, else NAI_DATA, else ~/.cache/nai; downloaded there if absent."""
-    if dataset not in DATASETS:
-        raise ValueError(f"data set {dataset!r} is not known: {_hint(dataset, list(DATASETS))}")
-    folder = root or os.environ.get("NAI_DATA") or Path.home() / ".cache" / "nai"
-    return DATASETS[dataset](Path(folder).expanduser())
+def load(dataset: str, root: str | Path | None = None, **options: Any) -> Source:
+    """A data set from the folder `root`, else NAI_DATA, else ~/.cache/nai; downloaded there if it can be.
+
+    dataset: a name of DATASETS, or a `module:attribute` that makes a Source of a folder and options.
+    """
+    made = _made(dataset, _loader(dataset), root, options)
+    if ":" in dataset and not isinstance(made, Source):
+        raise TypeError(f"data set {dataset!r} made a {type(made).__name__}, but must return a Source")
+    return made  # type: ignore[no-any-return]
+
+
+def looked_at(dataset: str, root: str | Path | None = None, **options: Any) -> Outline:
+    """The outline of a data set of OUTLINES, or of a `module:attribute`, which is loaded for it."""
+    if dataset in OUTLINES:
+        found: Outline = _made(dataset, OUTLINES[dataset], root, options)
+        return found
+    source = load(dataset, root, **options)
+    return outline(source.name, source.labels, source.is_test, source.inputs.shape[1:], source.batches)
+
+
+def options_of(dataset: str) -> dict[str, inspect.Parameter]:
+    """A data set's own options, beside `root`."""
+    return dict(list(inspect.signature(_loader(dataset)).parameters.items())[1:])
 
 
 def benchmark(name: str, **options: Any) -> Benchmark:
-    """A benchmark: `split`, `permuted` or `rotated` of a `dataset`, or what "module:attribute" makes."""
+    """A benchmark: one of BENCHMARKS made of a `dataset`, or what "module:attribute" makes."""
     if ":" in name:
         return _imported(name, options)
     if name not in BENCHMARKS:
@@ -105,13 +139,16 @@ def benchmark(name: str, **options: Any) -> Benchmark:
             f'benchmark {name!r} is not known: {_hint(name, list(BENCHMARKS))}, or "module:attribute"'
         )
     builder = BENCHMARKS[name]
-    known = ["dataset", "root", *list(inspect.signature(builder).parameters)[1:]]
+    dataset, root = options.pop("dataset", None), options.pop("root", None)
+    if dataset is None:
+        raise ValueError(f"benchmark {name} needs the option dataset: choose one of {', '.join(DATASETS)}")
+    own = options_of(dataset)
+    known = ["dataset", "root", *list(inspect.signature(builder).parameters)[1:], *own]
     for option in options:
         if option not in known:
             raise ValueError(f"benchmark {name} has no option {option!r}: {_hint(option, known)}")
-    if "dataset" not in options:
-        raise ValueError(f"benchmark {name} needs the option dataset: choose one of {', '.join(DATASETS)}")
-    return builder(load(options.pop("dataset"), options.pop("root", None)), **options)
+    source = load(dataset, root, **{k: v for k, v in options.items() if k in own})
+    return builder(source, **{k: v for k, v in options.items() if k not in own})
 
 
 def save(benchmark: Benchmark, folder: str | Path) -> Path:
@@ -211,12 +248,33 @@ def _hint(word: str, known: Sequence[str]) -> str:
     return (f"did you mean {near[0]!r}? " if near else "") + f"known are {', '.join(known)}"
 
 
-def _imported(name: str, options: dict[str, Any]) -> Benchmark:
+def _loader(dataset: str) -> Callable[..., Any]:
+    if ":" in dataset:
+        return _attribute("data set", dataset)
+    if dataset not in DATASETS:
+        known = f'{_hint(dataset, list(DATASETS))}, or "module:attribute"'
+        raise ValueError(f"data set {dataset!r} is not known: {known}")
+    return DATASETS[dataset]
+
+
+def _made(dataset: str, maker: Callable[..., Any], root: str | Path | None, options: dict[str, Any]) -> Any:
+    if root is None and dataset in OWN:
+        raise ValueError(f"data set {dataset} needs the option root: where your data are")
+    folder = root or os.environ.get("NAI_DATA") or Path.home() / ".cache" / "nai"
+    return maker(Path(folder).expanduser(), **options)
+
+
+def _attribute(what: str, name: str) -> Callable[..., Any]:
     module, _, attribute = name.partition(":")
     try:
-        builder = getattr(importlib.import_module(module), attribute)
+        found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise ValueError(f"benchmark {name!r} cannot be imported: {error}") from error
+        raise ValueError(f"{what} {name!r} cannot be imported: {error}") from error
+    return found
+
+
+def _imported(name: str, options: dict[str, Any]) -> Benchmark:
+    builder = _attribute("benchmark", name)
     try:
         inspect.signature(builder).bind(**options)
     except TypeError as error:
@@ -228,14 +286,6 @@ def _imported(name: str, options: dict[str, Any]) -> Benchmark:
         kind = type(made).__name__
         raise TypeError(f"benchmark {name!r} made a {kind}, but must return a Benchmark: see Benchmark.of")
     return made
-
-
-@contextlib.contextmanager
-def _extra(dataset: str, package: str) -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise ImportError(f"the data set {dataset} needs {package}: pip install 'nai-sweep[data]'") from error
 
 
 def _unit(name: str, inputs: Array, labels: Array, is_test: Array) -> Source:
@@ -252,7 +302,7 @@ def _standardised(
 
 def _torchvision(dataset: str, kind: str, root: Path) -> tuple[Array, Array, Array]:
     """inputs [samples, channels, height, width], labels and is_test, training samples first."""
-    with _extra(dataset, "torchvision"):
+    with extra(dataset, "torchvision"):
         from torchvision import datasets
     with _alone(dataset, root):
         halves = [_half(dataset, getattr(datasets, kind), root, train) for train in (True, False)]
@@ -281,7 +331,7 @@ def _half(dataset: str, kind: Callable[..., Any], root: Path, train: bool) -> An
 @contextlib.contextmanager
 def _alone(dataset: str, root: Path) -> Iterator[None]:
     """Hold the folder's lock, so that nobody else downloads, or reads what is half unpacked."""
-    with _extra(dataset, "filelock"):
+    with extra(dataset, "filelock"):
         from filelock import FileLock
     with contextlib.suppress(OSError):  # reading, which comes next, says what is wrong
         root.mkdir(parents=True, exist_ok=True)

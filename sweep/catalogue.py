@@ -79,7 +79,8 @@ def _methods() -> list[Entry]:
 def _datasets() -> list[Entry]:
     from nai.datasets import DATASETS
 
-    return _told(DATASETS)
+    own = {name: _options(made, "root") for name, made in DATASETS.items()}
+    return [Entry(name, says(made), own[name]) for name, made in DATASETS.items()]
 
 
 def _benchmarks() -> list[Entry]:

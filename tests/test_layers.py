@@ -23,6 +23,7 @@ KEEPERS = {
     "pyarrow": ("sweep/record*.py",),
     "safetensors": ("sweep/states.py",),
     "torchvision": ("nai/datasets.py",),
+    "PIL": ("nai/pictures.py",),
     "sklearn": ("nai/datasets.py",),
     "plotly": ("sweep/report*.py",),
     "jinja2": ("sweep/report*.py",),
@@ -49,6 +50,7 @@ NO_TORCH = (
 FLOORS = (
     ("seeds", "tasks", "orders", "metrics", "named"),
     ("models", "builders"),
+    ("pictures", "arrays", "folders", "core50"),
     ("datasets",),
     ("importance", "normalise"),
     ("methods",),

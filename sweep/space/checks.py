@@ -54,7 +54,7 @@ def findings(asked: Asked, build: Callable[[Options], object], most: int = 1) ->
 
 def _idle(asked: Asked, thing: Thing) -> Iterator[Finding]:
     """Settings that the thing would not read, whatever is chosen for the one that they belong to."""
-    facts = {**getattr(thing, "acts_with", {}), **_facts(asked.section, asked.name)}
+    facts = {**getattr(thing, "acts_with", {}), **_facts(asked)}
     for key, (owner, values) in facts.items():
         chosen = asked.tried.get(owner, (getattr(thing, owner, None),))
         only = asked.conditions.get(key, {}).get(owner, chosen)
@@ -63,17 +63,28 @@ def _idle(asked: Asked, thing: Thing) -> Iterator[Finding]:
             yield asked.finding(key, f"acts only with {owner} {' or '.join(map(repr, values))}: leave it out")
 
 
-def _facts(section: str, name: str) -> dict[str, tuple[str, tuple[str, ...]]]:
+def _facts(asked: Asked) -> dict[str, tuple[str, tuple[str, ...]]]:
     """What nai's code does not say of itself: settings that are read with some values of another alone."""
     from nai.normalise import NORMALISERS
-    from sweep.space.shapes import DATASETS
 
-    if section == "benchmark" and ":" not in name:
-        return {"root": ("dataset", tuple(d for d in DATASETS if d != "digits"))}  # they travel with the code
-    if (section, name) == ("method", "nai"):
+    if asked.section == "benchmark" and ":" not in asked.name:
+        return {key: ("dataset", names) for key, names in _readers(asked.tried.get("dataset", ())).items()}
+    if (asked.section, asked.name) == ("method", "nai"):
         divided = tuple(n for n in NORMALISERS if n not in ("none", "layer_softmax"))
         return {"eps": ("normalization", divided)}
     return {}
+
+
+def _readers(chosen: tuple[Any, ...]) -> dict[str, tuple[str, ...]]:
+    """The data sets that read each setting of a benchmark which is not its own."""
+    from nai.datasets import DATASETS, options_of
+
+    imported = tuple(name for name in chosen if ":" in name)
+    readers = {"root": tuple(name for name in DATASETS if name != "digits") + imported}  # they have no place
+    for name in DATASETS:
+        for key in options_of(name):
+            readers[key] = (*readers.get(key, ()), name)
+    return readers
 
 
 def _mistyped(asked: Asked, thing: Thing) -> list[Finding]:

@@ -26,7 +26,18 @@ def wanted(section: str, name: str, thing: Thing) -> dict[str, Wanted] | None:
     handed = ("features", "outputs") if section == "model" else ("source",) if built_in else ()
     own = [p for p in parameters if p.name not in handed]
     declared = {p.name: Wanted(hints.get(p.name, Any), p.default is p.empty) for p in own}
-    return {"dataset": Wanted(str, True), **declared, "root": Wanted(str, False)} if built_in else declared
+    return {"dataset": Wanted(str, True), **declared, **_of_data()} if built_in else declared
+
+
+def _of_data() -> dict[str, Wanted]:
+    """Settings of a benchmark that are read by its data set."""
+    from nai.datasets import DATASETS, options_of
+
+    own: dict[str, Any] = {"root": str}
+    for dataset, maker in DATASETS.items():
+        hints = get_type_hints(maker)
+        own |= {key: own[key] | hints[key] if key in own else hints[key] for key in options_of(dataset)}
+    return {key: Wanted(hint, False) for key, hint in own.items()}
 
 
 def fits(value: object, hint: Any) -> bool:

@@ -1,8 +1,11 @@
 """Tasks, sample shape and outputs of a benchmark, known without its data."""
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sweep.space.names import Options, known
+
+if TYPE_CHECKING:
+    from nai.builders import Outline
 
 MOST_TASKS = 1000
 STAND_IN = 500  # blank training samples a class
@@ -13,6 +16,7 @@ DATASETS: dict[str, tuple[int, tuple[int, ...]]] = {
     "cifar10": (10, (3, 32, 32)),
     "cifar100": (100, (3, 32, 32)),
     "cifar10_100": (110, (3, 32, 32)),
+    "tiny_imagenet": (200, (3, 64, 64)),
 }
 """Classes, and the shape of a sample [channels, height, width]: a space is checked without its data."""
 
@@ -33,7 +37,8 @@ UNSEEN = Shape(5, (3, 32, 32), 10, "")
 def shape(name: str, options: Options) -> Shape:
     """Tasks, sample shape and outputs of a benchmark, its own data set replaced by a small blank one.
 
-    ValueError or TypeError for options that it refuses. Whatever `module:attribute` makes is made.
+    ValueError or TypeError for options that it refuses, FileNotFoundError where a user's own folder or file
+    is not there. Whatever `module:attribute` makes is made.
     """
     from nai.datasets import benchmark
 
@@ -41,29 +46,40 @@ def shape(name: str, options: Options) -> Shape:
         made = benchmark(name, **options)
         return Shape(len(made.tasks), made.features, made.outputs, made.scenario)
     own = dict(options)
-    dataset = own.pop("dataset")
-    own.pop("root", None)
-    if dataset not in DATASETS:
-        raise ValueError(f"dataset {dataset!r} is unknown: known are {', '.join(DATASETS)}")
+    outlined = _outlined(own)
     if isinstance(own.get("tasks"), int) and not 1 <= own["tasks"] <= MOST_TASKS:
         raise ValueError(f"tasks {own['tasks']} must be from 1 to {MOST_TASKS}")
     if own.get("seed", 0) < 0:
         raise ValueError(f"seed {own['seed']} must be at least 0")
-    classes, features = DATASETS[dataset]
+    classes = len(set(outlined.source.labels.tolist()))
     order = own.get("class_order") or ()
     if len(set(order)) < len(order) or not set(order) <= set(range(classes)):
         raise ValueError(
-            f"class_order {order} must be different ones of the classes 0..{classes - 1} of {dataset}"
+            f"class_order {order} must be different ones of the classes 0..{classes - 1} of "
+            f"{outlined.source.name}"
         )
-    made = known("benchmark")[name](_blank(dataset, classes), **own)
-    return Shape(len(made.tasks), features, made.outputs, made.scenario)
+    made = known("benchmark")[name](outlined.source, **own)
+    return Shape(len(made.tasks), outlined.features, made.outputs, made.scenario)
 
 
-def _blank(dataset: str, classes: int) -> Any:
+def _outlined(own: Options) -> "Outline":
+    """The outline of the data set that options ask for, which lose what is its own."""
+    from nai.datasets import OUTLINES, looked_at, options_of
+
+    dataset, root = own.pop("dataset"), own.pop("root", None)
+    if dataset in DATASETS:
+        return _blank(dataset, *DATASETS[dataset])
+    if dataset not in OUTLINES and ":" not in dataset:
+        raise ValueError(f"dataset {dataset!r} is unknown: known are {', '.join((*DATASETS, *OUTLINES))}")
+    given = {key: own.pop(key) for key in options_of(dataset) if key in own}
+    return looked_at(dataset, root, **given)
+
+
+def _blank(dataset: str, classes: int, features: tuple[int, ...]) -> "Outline":
     import numpy as np
 
-    from nai.builders import Source
+    from nai.builders import outline
 
     labels = np.repeat(np.arange(classes), STAND_IN + 1)
     is_test = np.arange(len(labels)) % (STAND_IN + 1) == STAND_IN
-    return Source(dataset, np.zeros((len(labels), 1, 2, 2), np.uint8), labels, is_test)
+    return outline(dataset, labels, is_test, features)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nai import builders
-from nai.builders import Source, permuted, rotated, split
+from nai.builders import Source, permuted, rotated, split, stream
 
 
 def source(*, classes=10, samples=40, features=(2, 4, 4)):
@@ -166,9 +166,67 @@ def test_angles_are_even_steps_below_half_a_turn_or_those_given():
     assert [task.name for task in given.tasks] == ["rotation 0", "rotation 22.5"]
 
 
+def in_batches(batches=((0, 1), (2,), (0, 2)), samples=8, tested=5):
+    """Batches of classes 3, 5 and 9, listed by their places; every class has test samples in the end."""
+    numbers = [3, 5, 9]
+    rows = [(numbers[c], b, False) for b, batch in enumerate(batches) for c in batch for _ in range(samples)]
+    rows += [(c, -1, True) for _ in range(tested) for c in numbers]
+    labels, owners, is_test = map(np.array, zip(*rows, strict=True))
+    inputs = np.random.default_rng(0).integers(0, 256, (len(labels), 1, 2, 2), np.uint8)
+    return Source("toy", inputs, labels, is_test, batches=owners)
+
+
+@pytest.mark.parametrize("scenario", ["class", "domain"])
+def test_a_stream_has_the_batches_of_its_source_and_every_test_sample_once(scenario):
+    source = in_batches()
+    benchmark = stream(source, scenario, valid=0.25)
+    assert [task.classes for task in benchmark.tasks] == [(0, 1), (2,), (0, 2)]
+    assert benchmark.outputs == 3
+    assert benchmark.labels.tolist() == [[3, 5, 9].index(c) for c in source.labels]
+    for number, task in enumerate(benchmark.tasks):
+        own = np.flatnonzero(source.batches == number)
+        assert sorted([*task.train.tolist(), *task.valid.tolist()]) == own.tolist()
+        for c in task.classes:
+            counts = [(benchmark.labels[part] == c).sum() for part in (task.train, task.valid)]
+            assert counts == [6, 2]
+    # class 3 is in batches 0 and 2, class 5 in 0 alone, class 9 in 1 and 2: dealt in turn, the first first
+    assert [len(task.test) for task in benchmark.tasks] == [3 + 5, 3, 2 + 2]
+    tested = np.concatenate([task.test for task in benchmark.tasks])
+    assert sorted(tested.tolist()) == np.flatnonzero(source.is_test).tolist()
+
+
+def test_what_a_stream_holds_out_depends_on_the_seed_and_the_batch_alone():
+    def held(seed=0, scenario="class"):
+        return [task.valid.tolist() for task in stream(in_batches(), scenario, seed=seed).tasks]
+
+    assert held() == held(scenario="domain")
+    assert held() != held(seed=1)
+    first = [[i % 8 for i in part if i < 8] for part in held()]
+    third = [[i % 8 for i in part if 24 <= i < 32] for part in held()]
+    assert first[0] != third[2]
+
+
+def test_a_stream_may_be_split_by_class_instead():
+    assert split(in_batches(), 1).digest == split(in_batches()._replace(batches=None), 1).digest
+    kept = builders._only(in_batches(), [3, 9])
+    assert kept.batches.tolist() == [0] * 8 + [1] * 8 + [2] * 16 + [-1] * 10
+
+
+def test_a_float_source_keeps_its_type_under_permutation():
+    values = source(features=(6,))._replace(inputs=np.linspace(0, 1, 2400, dtype=np.float32).reshape(400, 6))
+    benchmark = permuted(values._replace(scale=None), 2)
+    assert benchmark.inputs.dtype == np.float32
+    assert np.array_equal(np.sort(benchmark.inputs[400:]), values.inputs)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: stream(source()), "toy comes in no batches of its own: take the benchmark split"),
+        (lambda: stream(in_batches(), "task"), 'scenario "task" would tell a batch of one class its class'),
+        (lambda: stream(in_batches(((0, 1), (1,)))), "class 9 of toy has test samples but is in no batch"),
+        (lambda: stream(in_batches(), valid=1.0), "valid is 1.0"),
+        (lambda: stream(in_batches(tested=1)), "task 2 of stream_toy has no test samples"),
         (lambda: split(source(), 0), "classes is 0"),
         (lambda: split(source(), class_order=[0, 0]), r"classes \[\[0, 0\]\] must be different ones"),
         (lambda: split(source(), class_order=[0, 12]), r"classes \[\[0, 12\]\] .* toy: \[0, 1, 2"),

@@ -325,3 +325,36 @@ def test_the_real_files_have_equal_classes_and_the_scale_that_their_loader_claim
         values = source.inputs[~source.is_test][::10] * source.scale + source.shift
         assert np.abs(values.mean((0, 2, 3))).max() < 0.02
         assert np.abs(values.std((0, 2, 3)) - 1).max() < 0.02
+
+
+def test_a_data_set_may_come_from_a_module(tmp_path, monkeypatch):
+    (tmp_path / "own_data.py").write_text(
+        "from nai.arrays import from_tensors\n"
+        "import numpy as np\n"
+        "def blots(root, count=40):\n"
+        "    labels = np.arange(count) % 4\n"
+        "    return from_tensors((10 * labels[:, None]).astype(np.uint8), labels, name=root.name)\n"
+        "def nothing(root): return None\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    made = benchmark("split", dataset="own_data:blots", root=str(tmp_path / "ink"), count=80, classes=2)
+    assert made.name == "split_ink"
+    assert made.digest == split(load("own_data:blots", tmp_path, count=80)).digest
+    with pytest.raises(TypeError, match="'own_data:nothing' made a NoneType, but must return a Source"):
+        load("own_data:nothing")
+    with pytest.raises(ValueError, match=r"data set 'own_data:blobs' cannot be imported: .* no attribute"):
+        load("own_data:blobs")
+
+
+def test_cifar_10_comes_first_as_one_task_and_then_cifar_100_in_tens(monkeypatch):
+    def arrays(dataset, kind, root):
+        classes = 10 if kind == "CIFAR10" else 100
+        labels, is_test = np.tile(np.arange(classes), 6), np.repeat([False] * 5 + [True], classes)
+        return np.zeros((6 * classes, 3, 1, 1), np.uint8), labels, is_test
+
+    monkeypatch.setattr(datasets, "_torchvision", arrays)
+    made = benchmark("split", dataset="cifar10_100", root="anywhere", classes=10)
+    assert [task.classes for task in made.tasks] == [tuple(range(n, n + 10)) for n in range(0, 110, 10)]
+    assert made.owners[:60].tolist() == [0] * 60
+    twenty = benchmark("split", dataset="cifar100", root="anywhere", classes=5)
+    assert len(twenty.tasks) == 20

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nai.datasets import DATASETS, load
+from nai.datasets import DATASETS, OUTLINES, load
 from nai.orders import sampled
 from sweep.space import Change, Choice, Mistakes, Range, Resources, Space, loads, read, shipped
 from sweep.space.places import lines
@@ -371,7 +371,8 @@ def test_the_number_of_tasks_is_known_without_the_data(benchmark, tasks):
 
 
 def test_what_is_known_of_data_sets_without_reading_them_is_true():
-    assert set(KNOWN) == set(DATASETS)
+    assert {*KNOWN, *OUTLINES} == set(DATASETS)
+    assert not set(KNOWN) & set(OUTLINES)
     digits = load("digits")
     assert KNOWN["digits"] == (len(set(digits.labels.tolist())), digits.inputs.shape[1:])
 
