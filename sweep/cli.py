@@ -1,7 +1,6 @@
 """The command line: every command is a thin call of what a program may call itself."""
 
 import contextlib
-import gc
 import json
 import sys
 from collections.abc import Iterator
@@ -37,8 +36,6 @@ def main() -> None:
         app(prog_name="nai-sweep")
     except KeyboardInterrupt:
         sys.exit(130)
-    finally:
-        gc.freeze()  # or Python looks through all that was imported again and again before it ends: a second
 
 
 @app.command()
