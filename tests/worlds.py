@@ -9,6 +9,7 @@ import torch
 from nai.evaluate import Accuracy, evaluate
 from nai.learn import Lesson, World, begin, learn
 from nai.methods import Method
+from nai.methods.base import Context, no_rows
 from nai.seeds import Seeds
 from nai.tasks import Benchmark, Scenario, Task
 from nai.training import Training
@@ -78,3 +79,22 @@ def differing(a: Lesson, b: Lesson) -> list[str]:
     mine, other = numbers(a), numbers(b)
     assert mine.keys() == other.keys()
     return [name for name, value in mine.items() if not torch.equal(value, other[name])]
+
+
+def asked(where: World, depth: int, task: int) -> Context:
+    """The context in which a lesson of that depth is asked about a task."""
+    return Context(
+        task=torch.tensor(task),
+        depth=torch.tensor(depth),
+        steps=torch.tensor(1),
+        heads=where.heads,
+        noise={},
+        rows=no_rows((), where.device),
+        epoch=0,
+        epochs=1,
+        step=0,
+        rate=0.0,
+        widest=where.widest,
+        source=where.source,
+        net=where.net,
+    )

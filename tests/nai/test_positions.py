@@ -1,0 +1,126 @@
+"""Methods that keep parts of a network for each task: nothing that a task has learnt ever changes."""
+
+from itertools import permutations
+
+import pytest
+import torch
+from worlds import asked, blobs, taught, world
+
+from nai.evaluate import evaluate
+from nai.learn import begin, learn
+from nai.methods import Hat, PackNet
+from nai.methods.positions import learnt, own_outputs, position, unlearnt
+from nai.seeds import Seeds
+from nai.tasks import Rows, gather
+from nai.training import Training
+from nai.trial import Named, load
+
+HEADS = torch.tensor([[1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 1, 1]]).bool()
+KEEPERS = {
+    "hat": Hat(),
+    "hat published": Hat(gain=1.0),
+    "packnet": PackNet(),
+    "packnet half": PackNet(prune=0.5, share=0.3),
+}
+TRAININGS = {
+    "adam": Training(epochs=3, rate=1e-2),
+    "adam, moments kept": Training(epochs=3, rate=1e-2, optimizer="kept"),
+    "adam, decay": Training(epochs=3, rate=1e-2, decay=1e-2),
+    "sgd, momentum kept, decay": Training(
+        epochs=3, rate=5e-2, algorithm="sgd", momentum=0.9, decay=1e-2, optimizer="kept"
+    ),
+}
+keepers = pytest.mark.parametrize("method", KEEPERS.values(), ids=KEEPERS)
+
+
+def answers(where, method, lesson, task):
+    """Logits of the task's own outputs for its test samples."""
+    rows = Rows(where.test[task], torch.ones(len(where.test[task])))
+    context = asked(where, len(lesson.done), task)
+    logits = method.predict(where.net, lesson.params, gather(where.source, rows), lesson.memory, context)
+    return logits[:, where.heads[task]]
+
+
+def check_nothing_is_forgotten(where, method, orders, training):
+    """R[T, j] == R[j, j], and the logits behind it, bit for bit; learnt side by side in one stack."""
+    seeds = [Seeds(n, n) for n in range(len(orders))]
+    lessons, first, marks = [begin(where, method, s) for s in seeds], {}, {}
+    for place in range(len(orders[0])):
+        now = [order[place] for order in orders]
+        lessons = learn(lessons, now, where, method, training=training, seeds=seeds)
+        found = evaluate(lessons, where, method)
+        for n, (lesson, order) in enumerate(zip(lessons, orders, strict=True)):
+            first[n, order[place]] = answers(where, method, lesson, order[place])
+            marks[n, order[place]] = found[n].test[order[place]]
+            for task in order[: place + 1]:
+                assert torch.equal(answers(where, method, lesson, task), first[n, task]), (order, place, task)
+                assert found[n].test[task] == marks[n, task]
+    return torch.stack([mark.test for mark in found])
+
+
+@keepers
+@pytest.mark.parametrize("training", TRAININGS.values(), ids=TRAININGS)
+def test_nothing_is_forgotten_whatever_moves_the_weights(method, training):
+    where = world(blobs((60, 33, 90)), dropout=0.2)
+    check_nothing_is_forgotten(where, method, list(permutations(range(3)))[::2], training)
+
+
+@pytest.mark.parametrize("method", [Hat(), PackNet()], ids=["hat", "packnet"])
+def test_nothing_is_forgotten_on_digits(method):
+    where = world(load(Named.of("split", dataset="digits")), widths=[100, 100])
+    orders = [(0, 1, 2, 3, 4), (4, 3, 2, 1, 0), (2, 0, 4, 1, 3), (1, 4, 0, 3, 2)]
+    test = check_nothing_is_forgotten(where, method, orders, Training(epochs=8))
+    assert test.mean() > 0.92
+
+
+@pytest.mark.parametrize(
+    ("method", "model", "options"),
+    [
+        (Hat(), "conv", {"widths": [4, 8], "dense_units": 8}),
+        (PackNet(), "conv", {"widths": [4, 8], "dense_units": 8}),
+        (PackNet(), "resnet18", {"width": 4, "groups": 2}),
+    ],
+    ids=["hat conv", "packnet conv", "packnet resnet18"],
+)
+def test_nothing_is_forgotten_by_networks_for_images(method, model, options):
+    where = world(blobs((40, 33, 40), features=(3, 8, 8)), model, **options)
+    check_nothing_is_forgotten(where, method, [(2, 0, 1)], Training(epochs=2, rate=1e-2, optimizer="kept"))
+
+
+@keepers
+def test_what_is_free_goes_on_learning(method):
+    where = world(widths=[20, 12])
+    first, then = (taught(where, method, order, training=Training(epochs=10)) for order in ((1,), (1, 2)))
+    for name in where.net.body():
+        moved = first.params[name] != then.params[name]
+        if isinstance(method, PackNet) and moved.ndim == 1:  # the biases of the first task
+            assert not moved.any()
+        else:
+            assert moved.any()
+            assert not moved.all()
+
+
+# ---------------------------------------------------------------- positions
+def test_a_task_s_position_is_how_many_were_learnt_up_to_it():
+    where = world()
+    memory = unlearnt(where.heads, "hat")
+    for depth, task in enumerate((2, 0)):
+        memory = learnt(memory, asked(where, depth, task))
+    assert [int(position(memory, asked(where, 2, task))) for task in range(3)] == [2, 0, 1]
+    assert torch.equal(own_outputs(asked(where, 2, 1)), where.heads[1])
+
+
+def test_tasks_that_share_an_output_are_named():
+    shared = HEADS.clone()
+    shared[1, 4] = True
+    with pytest.raises(ValueError, match="output 4 belongs to several tasks, but hat keeps"):
+        unlearnt(shared, "hat")
+    assert unlearnt(HEADS, "hat")["position"].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("scenario", ["class", "domain"])
+@pytest.mark.parametrize("method", [Hat(), PackNet()], ids=["hat", "packnet"])
+def test_only_the_task_scenario_tells_which_parts_to_ask(method, scenario):
+    where = world(blobs(scenario=scenario))
+    with pytest.raises(ValueError, match=r"(use scenario 'task')"):
+        taught(where, method, (0,))
