@@ -12,6 +12,15 @@ def chained(net: Network) -> bool:
     return all(layer.source == i - 1 for i, layer in enumerate(net.hidden) if i)
 
 
+def check_chain(net: Network, method: str) -> None:
+    """ValueError unless the network is a chain."""
+    if not chained(net):
+        raise ValueError(
+            f"{type(net).__name__} has layers fed by several others: method {method} needs a chain, "
+            "such as model mlp or conv"
+        )
+
+
 def columns(values: Tensor, weight: Tensor) -> Tensor:
     """Values [units] of the feeding layer's neurons along a weight's second axis.
 
@@ -33,3 +42,17 @@ def proximal(params: Params, anchors: Params, omega: Tensor, reach: Tensor) -> P
     distance = torch.stack(squares).sum(0).sqrt().clamp(min=1e-12)
     keep = torch.relu(1 - reach / distance)
     return {k: goal[k] + shaped(keep, d) * d for k, d in away.items()}
+
+
+def emptied(net: Network, params: Params, omega: dict[str, Tensor], used: Tensor) -> Params:
+    """Parameters with the weights that leave neurons without importance at 0.
+
+    omega: [units] by layer. used: [outputs] bool, the outputs whose weights count.
+    """
+    out = dict(params)
+    for before, layer in zip(net.hidden, (*net.hidden[1:], net.head), strict=True):
+        weight = layer.parameters[0]
+        silent = columns(omega[before.name] == 0, params[weight])
+        lost = silent & used[:, None] if layer is net.head else silent
+        out[weight] = torch.where(lost, 0.0, params[weight])
+    return out
