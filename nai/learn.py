@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from nai import footprint
+from nai import augment, footprint
 from nai.feed import Address, Feed, pad
 from nai.fitting import check_method, check_training
 from nai.methods.base import Context, Memory, Method, cross_entropy_slope, no_rows, overrides
@@ -181,9 +181,11 @@ class _Class:
     def _epoch(self) -> None:
         rows = self.training.batch + self.spare
         often = self.world.net.draws(rows) | self.method.step_draws(self.world.net, rows)
+        often |= augment.draws(self.training.augment, self.world.source.inputs.shape[1:], rows)
         chances = self.chance.open(often, self.context.epoch)
         for step, (where, batch) in enumerate(self.feed.batches(self.context.epoch)):
             noise = self.context.noise | self._drawn(self.chance.draw(often, chances))
+            batch = batch._replace(inputs=augment.augmented(batch.inputs, noise, self.world.source))
             self._step(batch, self.context._replace(step=step, noise=noise, rows=where))
 
     def _step(self, batch: Batch, context: Context) -> None:

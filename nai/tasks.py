@@ -33,6 +33,7 @@ class Samples(NamedTuple):
     tasks: Tensor  # [samples] int64, home task
     scale: Tensor | None  # broadcasts over [*features]
     shift: Tensor | None
+    black: Tensor | None = None  # what the byte 0 is read as, broadcasts over [*features]; None: 0
 
 
 class Batch(NamedTuple):
@@ -132,9 +133,10 @@ class Benchmark:
         inputs, labels, owners = (_tensor(array, device) for array in (self.inputs, self.labels, self.owners))
         scale = None if self.scale is None else _tensor(self.scale, device)
         shift = None if self.shift is None else _tensor(self.shift, device)
+        black = shift
         if inputs.dtype == torch.uint8 and 4 * inputs.numel() <= float_bytes:
             inputs, scale, shift = _scaled(inputs, scale, shift), None, None
-        return Samples(inputs, labels, owners, scale, shift)
+        return Samples(inputs, labels, owners, scale, shift, black)
 
 
 def gather(samples: Samples, rows: Rows) -> Batch:

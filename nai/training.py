@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from nai.augment import AUGMENTATIONS
+
 NAMES = {
     "optimizer": ("fresh", "kept"),
     "precision": ("float32", "bfloat16"),
     "algorithm": ("adam", "sgd"),
     "boundaries": ("known", "hidden"),
+    "augment": AUGMENTATIONS,
 }
-ADDED = ("precision", "algorithm", "momentum", "decay", "steps", "boundaries")
+ADDED = ("precision", "algorithm", "momentum", "decay", "steps", "boundaries", "augment")
 """What older records do not name: it is told only where it is not the default."""
 
 
@@ -29,6 +32,8 @@ class Training:
     decay: of decay / 2 x ||theta||^2, a part of the loss, so coupled; not of outputs that are not in use.
     steps: of an epoch, from one reshuffled pass over the task after the other; None: one whole pass.
     boundaries: hidden ones are told to no method, and every output is in use from the first task on.
+    augment: crop_flip shifts the images of each batch by up to 4 pixels and mirrors half of them; what
+    methods replay or measure importances with, and what is evaluated, is as it came.
     """
 
     epochs: int = 20
@@ -41,6 +46,7 @@ class Training:
     decay: float = 0.0
     steps: int | None = None
     boundaries: str = "known"
+    augment: str = "none"
 
     acts_with: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = MappingProxyType(
         {"momentum": ("algorithm", ("sgd",))}
