@@ -155,6 +155,11 @@ class Agenda:
         return None
 
     # ---------------------------------------------------------------- how far it is
+    def _protocol(self) -> analysis.Protocol:
+        """How settings are chosen, if any are."""
+        chosen = self.space.search.protocol
+        return chosen if chosen == "continual" or self.space.spent(self.tasks) else "given"
+
     def asked(self) -> Asked:
         """The sweep's question, for the analysis."""
         whole = self.course
@@ -163,7 +168,7 @@ class Agenda:
         until = design.until if design else None
         return Asked(
             sweep=self.space.name,
-            protocol=self.space.search.protocol,
+            protocol=self._protocol(),
             tasks=self.space.search.tasks,
             goals=goals(self.space),
             search_orders=whole.orders if self.contests else (),

@@ -83,7 +83,9 @@ def test_wheel_holds_both_packages_and_every_search_space(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
-    spaces = {f"sweep/search_spaces/{path.name}" for path in (ROOT / "search_spaces").glob("*.toml")}
+    spaces = {
+        f"sweep/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "search_spaces").rglob("*.toml")
+    }
     files = [path for room in ("nai", "sweep") for path in (ROOT / room).rglob("*") if path.is_file()]
     parts = {path.relative_to(ROOT).as_posix() for path in files if path.parent.name != "__pycache__"}
     assert spaces

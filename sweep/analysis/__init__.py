@@ -1,7 +1,7 @@
 """From record rows to tables and a verdict: pure functions that know numpy and nothing that trains."""
 
 from sweep.analysis.arms import Arm, Crossing, Order, Row, Seed, accuracy, arms, crossing, labels
-from sweep.analysis.asked import Asked, Contest, Hunt
+from sweep.analysis.asked import Asked, Contest, Hunt, Protocol
 from sweep.analysis.goals import Goal, aggregate, by_order, fronts
 from sweep.analysis.hunts import Found, hunted
 from sweep.analysis.intervals import crossed_half_width, least_half_width, needed_orders, orders_for_tail
@@ -22,6 +22,7 @@ __all__ = [
     "Order",
     "Paired",
     "Point",
+    "Protocol",
     "Ranked",
     "Row",
     "Seed",

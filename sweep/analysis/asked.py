@@ -7,7 +7,8 @@ from typing import Literal
 from sweep.analysis.arms import Order, Seed
 from sweep.analysis.goals import Goal
 
-Protocol = Literal["whole", "first_tasks", "continual"]
+Protocol = Literal["given", "whole", "first_tasks", "continual"]
+"""How settings were chosen; given: the space fixes them all, nothing was searched."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,16 @@ class Asked:
         what a continual learner cannot.
         """
         return {
+            "given": "settings as given",
             "whole": "oracle tuning",
             "first_tasks": f"tuned on the first {self.tasks} tasks",
             "continual": "tuned task by task",
         }[self.protocol]
+
+    @property
+    def choosing_orders(self) -> tuple[Order, ...]:
+        """The orders that settings were chosen by."""
+        return () if self.protocol == "given" else self.search_orders
 
     @property
     def selection(self) -> str:

@@ -229,7 +229,7 @@ def _verdict(
         lines[first] if first is not None else None,
         [lines[pair.baseline] for pair in ours],
         ours,
-        search_orders=asked.search_orders,
+        search_orders=asked.choosing_orders,
         confirm_orders=asked.confirm_orders,
         tuning=asked.tuning,
     )

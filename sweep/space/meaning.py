@@ -157,10 +157,20 @@ def _orders(data: Data, misshapen: list[Finding], tasks: int) -> list[Finding]:
     found = _lone(data) if len(drawn) == 1 else []
     try:
         if confirm := _form(data, ("confirm", "orders"), misshapen):
-            confirm.drawn(tasks, drawn)
+            confirm.drawn(tasks, drawn if _searches(data) else ())
     except ValueError as error:
         found.append(_undrawn(("confirm", "orders"), str(error)))
     return found
+
+
+def _searches(data: Data) -> bool:
+    """Whether any setting is searched: where none is, no order can have misled a choice."""
+    tables = [
+        *(table for _, table in methods(data)),
+        *(data.get(s) for s in ("benchmark", "model", "training")),
+    ]
+    settings = [item for table in tables if isinstance(table, dict) for item in table.items()]
+    return any(k == "search" or (isinstance(v, dict) and {"low", "choices"} & v.keys()) for k, v in settings)
 
 
 def _lone(data: Data) -> list[Finding]:

@@ -160,6 +160,11 @@ class Space(Table):
         """The orders that every suggestion is judged by."""
         return self.orders.drawn(tasks)
 
+    def spent(self, tasks: int) -> tuple[Order, ...]:
+        """The orders that settings are chosen by; none where no setting is searched."""
+        searched = any(self.parameters(method.name) for method in self.methods)
+        return self.search_orders(tasks) if searched else ()
+
     def rungs(self, tasks: int) -> tuple[int, ...]:
         """Numbers of orders, increasing, after each of which a suggestion may be stopped; the last is all."""
         return (*(self.search.rungs or ()), len(self.search_orders(tasks)))
@@ -175,12 +180,12 @@ class Space(Table):
         design = self.confirm.design(tasks)
         if self.confirm.orders or design.orders.count is None:
             return design
-        left = math.factorial(tasks) - len(self.search_orders(tasks))
+        left = math.factorial(tasks) - len(self.spent(tasks))
         count = max(1, min(design.orders.count, left))
         return design._replace(orders=design.orders.model_copy(update={"count": count}))
 
     def confirm_orders(self, tasks: int, count: int | None = None) -> tuple[Order, ...]:
-        """The orders to confirm on: none of the search's, unless the design is all.
+        """The orders to confirm on: none that a choice was made by, unless the design is all.
 
         count: so many of the same draw, which begins with those of a smaller count. ValueError when there are
         not so many.
@@ -189,7 +194,7 @@ class Space(Table):
         if design is None:
             return ()
         orders = design.orders if count is None else design.orders.model_copy(update={"count": count})
-        return orders.drawn(tasks, self.search_orders(tasks))
+        return orders.drawn(tasks, self.spent(tasks))
 
     @property
     def pairs(self) -> tuple[tuple[int, int], ...]:

@@ -12,10 +12,14 @@ MOST_BYTES = 1_000_000
 
 
 def shipped() -> dict[str, FilePath]:
-    """The spaces that come with this package, by name: inside it when installed, beside it in a clone."""
+    """The spaces that come with this package, by name, such as published/row19: its path without the end.
+
+    They lie inside the package when it is installed, beside it in a clone.
+    """
     inside = FilePath(__file__).parents[1] / "search_spaces"
     folder = inside if inside.is_dir() else FilePath(__file__).parents[2] / "search_spaces"
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    found = sorted(folder.rglob("*.toml"), key=lambda path: (len(path.parts), path))
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in found}
 
 
 def located(path: str | FilePath) -> FilePath:

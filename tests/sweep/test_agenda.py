@@ -256,6 +256,21 @@ def test_the_report_runs_on_its_own_orders_and_the_search_on_validation_alone():
 # --- bundles ---
 
 
+def test_settings_that_are_given_are_not_called_tuned_nor_judged_by_what_chose_them():
+    agenda = Agenda(
+        space("method={name='ewc'}", "orders={design='identity'}", "confirm.orders={design='identity'}"),
+        IDENTITY,
+        Past(),
+    )
+    rows = []
+    while job := agenda.next():
+        rows += done(job)
+        agenda.put(rows)
+    found = results(rows, agenda.asked())
+    assert found["tuning"] == "settings as given" and found["table"][0]["orders"] == 1
+    assert not any("share" in caution for caution in found["cautions"])
+
+
 def test_workers_beyond_the_suggestions_under_way_share_a_suggestion():
     def sizes(slots, grain=1):
         agenda = Agenda(space("orders.count=8"), IDENTITY, Past(), slots=slots, grain=grain)

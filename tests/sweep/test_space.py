@@ -419,7 +419,7 @@ def test_settings_of_ones_own_need_no_type(tmp_path, monkeypatch):
 def test_shipped_spaces_are_those_of_the_clone():
     folder = Path(__file__).parents[2] / "search_spaces"
     assert {name: path.resolve() for name, path in shipped().items()} == {
-        p.stem: p for p in folder.glob("*.toml")
+        p.relative_to(folder).as_posix().removesuffix(".toml"): p for p in folder.rglob("*.toml")
     }
     assert {"quickstart", "split_mnist", "permuted_mnist", "split_cifar10"} <= set(shipped())
 
@@ -427,9 +427,18 @@ def test_shipped_spaces_are_those_of_the_clone():
 @pytest.mark.parametrize("name", shipped())
 def test_shipped_spaces_are_right_and_named_after_their_file(name):
     space = read(name)
-    assert space == read(shipped()[name]) and space.name == name
-    search, confirm = space.search_orders(space.tasks()), space.confirm_orders(space.tasks())
-    assert not set(search) & set(confirm) or space.confirm.orders.design == "all"
+    assert space == read(shipped()[name]) and space.name == name.rpartition("/")[2]
+    chosen, confirm = space.spent(space.tasks()), space.confirm_orders(space.tasks())
+    assert not set(chosen) & set(confirm) or space.confirm.orders.design == "all"
+
+
+def test_orders_that_chose_nothing_may_confirm():
+    fixed = ('orders={design="identity"}', 'confirm.orders={design="identity"}', "method={name='ewc'}")
+    space = plain(*fixed)
+    assert space.spent(5) == () and space.confirm_orders(5) == space.search_orders(5) == ((0, 1, 2, 3, 4),)
+    searched = (*fixed[:2], "method={name='ewc', strength={choices=[1.0, 2.0]}}")
+    with pytest.raises(Mistakes, match="holds the excluded order"):
+        plain(*searched)
 
 
 def test_lines_are_those_of_keys_and_tables():
