@@ -7,15 +7,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nai.methods.anchored import below, shaped, under
+from nai.methods.anchored import below, under
+from nai.methods.attention import check_gates, resting, soft
 from nai.methods.base import Context, Memory, Method, Span, cross_entropy, positive
-from nai.methods.groups import check_chain, columns
 from nai.methods.positions import learnt, position, unlearnt
 from nai.models import Network, Params
 from nai.tasks import Batch, Rows
 
-SATURATED = 50.0
 FARTHEST = 6.0
+"""Embeddings stay within this, as in the authors' code."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Hat(Method):
     gain: how many times as fast as weights embeddings move under Adam; 1 is the paper's, under its SGD.
     The k-th task of an order learns the k-th row of embeddings. A task not yet met is asked with the row that
     it would start from.
-    Source: Serrà, Surís, Miron, Karatzoglou 2018, eqs. 1-5 and section 2.5.
+    Source: Serrà, Surís, Miron, Karatzoglou 2018, section 2.
     Deviation: what a task uses is a neuron's gate above 1/2, 0 or 1, in evaluation and in the running maximum
     alike, and `after_step` puts what rests back; so no optimiser moves it, and nothing is forgotten.
     """
@@ -66,7 +66,7 @@ class Hat(Method):
 
     def loss(self, net: Network, params: Params, batch: Batch, memory: Memory, context: Context) -> Tensor:
         sharp = self.sharpness(context)
-        gates = [self.soft(e, sharp) for e in self.embeddings(net, params, memory, context)]
+        gates = [soft(e, sharp, self.smax) for e in self.embeddings(net, params, memory, context)]
         logits = net.trace(params, batch.inputs, context.noise, gates=gates).logits
         free = [1 - memory[f"used.{layer.name}"] for layer in net.hidden]
         load = torch.stack([(a * f).sum() for a, f in zip(gates, free, strict=True)]).sum()
@@ -101,48 +101,6 @@ class Hat(Method):
         return [(e > 0).float() for e in self.embeddings(net, params, memory, context)]
 
     def sharpness(self, context: Context) -> Tensor:
-        """s: from 1 / smax to smax within each epoch, eq. 3; smax where an epoch is one step."""
+        """s, which grows from 1 / smax to smax within each epoch; smax where an epoch is one step."""
         past = torch.where(context.steps > 1, context.step / (context.steps - 1).clamp(min=1), 1.0)
         return 1 / self.smax + (self.smax - 1 / self.smax) * past
-
-    def soft(self, embedding: Tensor, sharp: Tensor) -> Tensor:
-        """Gates sigmoid(s e) whose gradient is compensated, eqs. 4 and 5.
-
-        What the compensation leaves is the gradient of smax x sigmoid(e), until s e is saturated.
-        """
-        steep, shallow = sharp * embedding.detach(), self.smax * sigmoid(embedding)
-        live = (SATURATED - steep.abs()).clamp(max=0).exp()
-        return sigmoid(steep) + live * (shallow - shallow.detach())
-
-
-def sigmoid(x: Tensor) -> Tensor:
-    """By the hyperbolic tangent, which alone rounds alike in every stack."""
-    return 0.5 + 0.5 * torch.tanh(x / 2)
-
-
-def resting(net: Network, params: Params, used: dict[str, Tensor], place: Tensor, heads: Tensor) -> Params:
-    """Whether a parameter belongs to the tasks learnt, 0 or 1, in a shape that broadcasts over it.
-
-    A weight does if both its neurons do, which is min(A_l, A_l-1) of eq. 2; place: of each task, [tasks].
-    """
-    held: Params = {}
-    for layer in net.hidden:
-        for name in layer.parameters:
-            own = shaped(used[layer.name], params[name])
-            if layer.source is not None and params[name].ndim > 1:
-                own = torch.minimum(own, columns(used[net.hidden[layer.source].name], params[name]))
-            held[name] = own
-    outputs = (heads & (place > 0)[:, None]).any(0).float()
-    rows = (torch.arange(len(place), device=place.device) < place.max()).float()
-    held |= {name: shaped(outputs, params[name]) for name in net.head.parameters}
-    return held | {k: shaped(rows, v) for k, v in params.items() if k.startswith("embedding.")}
-
-
-def check_gates(net: Network) -> None:
-    """ValueError unless the network is a chain whose neurons can be shut."""
-    check_chain(net, "hat")
-    if not net.gated:
-        raise ValueError(
-            f"{type(net).__name__} has no gates, which method hat needs: let its forward take `gates` and "
-            "multiply what each hidden layer says by its own"
-        )

@@ -62,10 +62,9 @@ class PackNet(Method):
     def after_step(
         self, before: Params, grads: Params, params: Params, memory: Memory, context: Context
     ) -> tuple[Params, Memory]:
-        pruned = context.epoch >= self.cut(context.epochs)
-        turn = context.depth + 1 if pruned else torch.zeros_like(context.depth)
-        owners = below("owner", memory)
-        mine = {k: owners[k] == shaped(turn, v) for k, v in params.items()}
+        chosen = context.epoch >= self.cut(context.epochs)
+        owner = context.depth + 1 if chosen else torch.zeros_like(context.depth)
+        mine = {k: memory[f"owner.{k}"] == shaped(owner, v) for k, v in params.items()}
         return {k: torch.where(mine[k], v, before[k]) for k, v in params.items()}, memory
 
     def after_epoch(
@@ -74,17 +73,16 @@ class PackNet(Method):
         if context.epoch + 1 != self.cut(context.epochs):
             return params, memory
         out, owners, weights = dict(params), below("owner", memory), pruned(net)
-        turn = (context.depth + 1).float()
-        freed = torch.tensor(self.freed(len(context.heads)), dtype=torch.float64, device=turn.device)
+        freed = torch.tensor(self.freed(len(context.heads)), dtype=torch.float64, device=context.depth.device)
         share = freed.gather(0, context.depth[None])[0]
         for name, owner in owners.items():
-            kept = owner == 0
+            kept = free = owner == 0
             if name in weights:
-                kept = kept & largest(params[name].abs(), kept, share)
-                out[name] = torch.where((owner == 0) & ~kept, 0.0, params[name])
+                kept = free & largest(params[name].abs(), free, share)
+                out[name] = torch.where(free & ~kept, 0.0, params[name])
             elif name in net.head.parameters:
-                kept = kept & shaped(own_outputs(context), owner)
-            owners[name] = torch.where(kept, turn, owner)
+                kept = free & shaped(own_outputs(context), owner)
+            owners[name] = torch.where(kept, (context.depth + 1).float(), owner)
         return out, memory | under("owner", owners)
 
     def after_task(
@@ -104,10 +102,8 @@ class PackNet(Method):
         if isinstance(self.prune, float | int):
             return [self.prune] * tasks
         if len(self.prune) < tasks:
-            raise ValueError(
-                f"prune {self.prune} has {len(self.prune)} shares for {tasks} tasks: give one for all, "
-                "one a task, or none"
-            )
+            few = f"prune {self.prune} has {len(self.prune)} shares for {tasks} tasks"
+            raise ValueError(f"{few}: give one for all, one a task, or none")
         return list(self.prune[:tasks])
 
 

@@ -12,7 +12,7 @@ from worlds import asked, blobs, taught, world
 from nai.learn import begin, learn
 from nai.methods import Hat
 from nai.methods.anchored import below
-from nai.methods.hat import resting
+from nai.methods.attention import resting, soft
 from nai.models import Network
 from nai.seeds import Seeds, generator
 from nai.training import Training
@@ -46,14 +46,14 @@ class Published:
         return F.cross_entropy(logits[:, own], targets) + self.method.strength * above / room
 
     def compensate(self, s):
-        """Eq. 5, with the authors' clamp."""
+        """The gradient of embeddings, with the authors' clamp."""
         for name in self.names:
             e = self.weights[f"embedding.{name}"]
             numerator = torch.cosh(torch.clamp(s * e.data, -50, 50)) + 1
             e.grad *= self.method.smax / s * numerator / (torch.cosh(e.data) + 1)
 
     def protect(self):
-        """Eq. 2."""
+        """The gradient of weights x [1 - min(A_l,i, A_l-1,j)]."""
         for layer, name in enumerate(self.names):
             weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
             for i in range(weight.shape[0]):
@@ -97,13 +97,12 @@ def test_training_is_the_published_loop():
 
 
 def test_gates_are_sigmoids_with_the_compensated_gradient():
-    """Eqs. 4 and 5 in exact arithmetic, far into saturation."""
-    method = Hat(smax=400.0)
+    """As the paper multiplies it, but in exact arithmetic and far into saturation."""
     for s in (1 / 400, 1.0, 30.0, 400.0):
         e = torch.tensor(
             [-6.0, -1.5, -0.3, -0.126, -0.1, 0.0, 0.01, 0.124, 0.5, 2.0, 6.0], requires_grad=True
         )
-        gates = method.soft(e, torch.tensor(s))
+        gates = soft(e, torch.tensor(s), 400.0)
         gates.sum().backward()
         for x, gate, slope in zip(e.tolist(), gates.tolist(), e.grad.tolist(), strict=True):
             steep = min(abs(s * x), 700.0)
@@ -121,8 +120,8 @@ def test_gain_makes_embeddings_move_faster_and_nothing_else():
         torch.testing.assert_close(value, fast.params[name] * (10 if "embedding" in name else 1))
     e = plain.params["embedding.layers.0"][0].requires_grad_()
     p = fast.params["embedding.layers.0"][0].requires_grad_()
-    (slow,) = torch.autograd.grad(Hat().soft(e, s).sum(), e)
-    (quick,) = torch.autograd.grad(Hat().soft(10 * p, s).sum(), p)
+    (slow,) = torch.autograd.grad(soft(e, s, 400.0).sum(), e)
+    (quick,) = torch.autograd.grad(soft(10 * p, s, 400.0).sum(), p)
     torch.testing.assert_close(quick, 10 * slow)
 
 

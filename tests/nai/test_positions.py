@@ -73,18 +73,40 @@ def test_nothing_is_forgotten_on_digits(method):
     assert test.mean() > 0.92
 
 
-@pytest.mark.parametrize(
-    ("method", "model", "options"),
-    [
-        (Hat(), "conv", {"widths": [4, 8], "dense_units": 8}),
-        (PackNet(), "conv", {"widths": [4, 8], "dense_units": 8}),
-        (PackNet(), "resnet18", {"width": 4, "groups": 2}),
-    ],
-    ids=["hat conv", "packnet conv", "packnet resnet18"],
-)
+SMALL = {"widths": [4, 8], "dense_units": 8}
+IMAGES = {
+    "hat conv": (Hat(), "conv", SMALL),
+    "packnet conv": (PackNet(), "conv", SMALL),
+    "packnet resnet18": (PackNet(), "resnet18", {"width": 4, "groups": 2}),
+}
+for_images = pytest.mark.parametrize(("method", "model", "options"), IMAGES.values(), ids=IMAGES)
+
+
+@for_images
 def test_nothing_is_forgotten_by_networks_for_images(method, model, options):
     where = world(blobs((40, 33, 40), features=(3, 8, 8)), model, **options)
     check_nothing_is_forgotten(where, method, [(2, 0, 1)], Training(epochs=2, rate=1e-2, optimizer="kept"))
+
+
+@for_images
+def test_images_learn_in_stacks_what_they_learn_alone_to_rounding(method, model, options, monkeypatch):
+    """What a GPU does always, on this CPU."""
+    where = world(blobs((40, 33), features=(3, 8, 8)), model, **options)
+    seeds = [Seeds(n, n) for n in range(3)]
+
+    def taught_in(many):
+        for room in ("learn", "evaluate"):
+            monkeypatch.setattr(f"nai.{room}.stackable", lambda net, device: many)
+        lessons = [begin(where, method, s) for s in seeds]
+        for tasks in ([0, 1, 0], [1, 0, 1]):
+            lessons = learn(lessons, tasks, where, method, training=Training(epochs=2), seeds=seeds)
+        return lessons, torch.stack([marks.test for marks in evaluate(lessons, where, method)])
+
+    (alone, marks), (stacked, others) = taught_in(False), taught_in(True)
+    for one, other in zip(alone, stacked, strict=True):
+        for name, value in one.params.items():
+            torch.testing.assert_close(other.params[name], value, rtol=1e-3, atol=1e-4)
+    assert (others - marks).abs().max() < 0.13  # two of a task's sixteen
 
 
 @keepers
