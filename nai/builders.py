@@ -38,6 +38,7 @@ def split(
     scenario: Scenario = "task",
     *,
     class_order: Sequence[int] | None = None,
+    per_class: int | None = None,
     valid: float = 0.2,
     seed: int = 0,
 ) -> Benchmark:
@@ -45,11 +46,13 @@ def split(
 
     `class_order` lists class numbers and changes the composition of the tasks; it is not the task order, in
     which they are learnt. Classes that it lacks are left out of the benchmark. A label is the class number
-    (its rank where some are left out), but the place within its task in the domain scenario.
+    (its rank where some are left out), but the place within its task in the domain scenario. `per_class`:
+    samples of each class to learn from, see `thinned`.
     """
     check_scenario(scenario)
     groups = _groups(source, classes, class_order)
-    source = _only(source, [c for group in groups for c in group])
+    chosen = np.isin(source.labels, [c for group in groups for c in group])
+    source = thinned(_only(source, chosen), per_class, seed)
     owners, outputs = _class_tables(groups, scenario)
     return _benchmark(
         f"split_{source.name}",
@@ -62,12 +65,19 @@ def split(
 
 
 def permuted(
-    source: Source, tasks: int = 10, scenario: Scenario = "domain", *, valid: float = 0.2, seed: int = 0
+    source: Source,
+    tasks: int = 10,
+    scenario: Scenario = "domain",
+    *,
+    per_class: int | None = None,
+    valid: float = 0.2,
+    seed: int = 0,
 ) -> Benchmark:
     """The same images, a fixed shuffling of pixels for each task, all channels alike; task 0 is not shuffled.
 
-    Source: Goodfellow et al. 2013 (permuted MNIST).
+    `per_class`: see `thinned`. Source: Goodfellow et al. 2013 (permuted MNIST).
     """
+    source = thinned(source, per_class, seed)
     names = ["unpermuted", *(f"permutation {task}" for task in range(1, tasks))][:tasks]
     sources = (permutation(source.inputs.shape[1:], seed, task) for task in range(tasks))
     images = (permute(source.inputs, pixels) for pixels in sources)
@@ -81,13 +91,16 @@ def rotated(
     scenario: Scenario = "domain",
     *,
     angles: Sequence[float] | None = None,
+    per_class: int | None = None,
     valid: float = 0.2,
     seed: int = 0,
 ) -> Benchmark:
     """The same images, turned by a fixed angle for each task: `tasks` even steps over [0, 180), or `angles`.
 
-    Degrees, anticlockwise. Source: Lopez-Paz and Ranzato 2017 (rotated MNIST; theirs are drawn at random).
+    Degrees, anticlockwise. `per_class`: see `thinned`.
+    Source: Lopez-Paz and Ranzato 2017 (rotated MNIST; theirs are drawn at random).
     """
+    source = thinned(source, per_class, seed)
     turns = [180 * task / tasks for task in range(tasks)] if angles is None else [float(a) for a in angles]
     names = [f"rotation {angle:g}" for angle in turns]
     images = (rotate(source.inputs, angle) for angle in turns)
@@ -140,6 +153,22 @@ def outline(
     """An outline with blank samples of 1 x 2 x 2."""
     blank = np.zeros((len(labels), 1, 2, 2), np.uint8)
     return Outline(Source(name, blank, labels, is_test, batches=batches), features)
+
+
+def thinned(source: Source, per_class: int | None, seed: int) -> Source:
+    """The data set with so many samples of each class to learn from, and all of those to be tested on.
+
+    Validation takes its share of the former. Those of a smaller number are among those of a larger one, drawn by (seed, class). None: all there are.
+    """
+    if per_class is None:
+        return source
+    if not isinstance(per_class, int) or per_class < 2:
+        raise ValueError(f"per_class {per_class} must be a whole number of at least 2; left out, it is all")
+    kept = source.is_test.copy()
+    for number in np.unique(source.labels).tolist():
+        members = np.flatnonzero((source.labels == number) & ~source.is_test)
+        kept[_chance(seed, "thinned", number).permutation(members)[:per_class]] = True
+    return _only(source, kept)
 
 
 def permutation(features: tuple[int, ...], seed: int, task: int) -> Indices:
@@ -232,8 +261,8 @@ def _groups(
     return groups
 
 
-def _only(source: Source, classes: Sequence[int]) -> Source:
-    kept = np.isin(source.labels, classes)
+def _only(source: Source, kept: NDArray[np.bool_]) -> Source:
+    """The samples that are kept."""
     if kept.all():
         return source
     return source._replace(

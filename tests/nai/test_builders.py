@@ -244,3 +244,27 @@ def test_a_float_source_keeps_its_type_under_permutation():
 def test_a_composition_that_cannot_be_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_fewer_samples_of_each_class_are_some_of_the_more_and_the_test_stays():
+    def learnt(per_class):
+        few = builders.thinned(source(), per_class, 0)
+        assert few.inputs[few.is_test].tolist() == source().inputs[source().is_test].tolist()
+        assert np.bincount(few.labels[~few.is_test]).tolist() == [min(per_class, 30)] * 10
+        return {image.tobytes() for image in few.inputs[~few.is_test]}
+
+    assert learnt(4) < learnt(12) < learnt(30) == learnt(99)
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_benchmark_can_take_fewer_samples(name):
+    benchmark = BENCHMARKS[name](per_class=10, valid=0.2)
+    for task in benchmark.tasks:
+        per_class = [(benchmark.labels[part] == task.classes[0]).sum() for part in task.splits]
+        assert per_class == [8, 2, 10]
+
+
+@pytest.mark.parametrize("wrong", [0, 1, -3, 2.5])
+def test_too_few_samples_of_a_class_are_refused(wrong):
+    with pytest.raises(ValueError, match=f"per_class {wrong} must be a whole number of at least 2"):
+        split(source(), per_class=wrong)
