@@ -290,6 +290,22 @@ def test_without_sparsity_and_chance_the_first_task_is_finetuning_but_for_dead_n
     assert not differing(found._replace(memory={}), taught(where, Finetune(), (1,), training=TRAINING))
 
 
+def test_bits_do_not_depend_on_the_stack():
+    where = world(widths=[24, 16], dropout=0.2)
+    training, seeds = dataclasses.replace(TRAINING, optimizer="kept"), [Seeds(n, n) for n in range(7)]
+    lessons = [taught(where, SPARSE, (n % 3,), training=training, seeds=s) for n, s in enumerate(seeds)]
+
+    def learnt(who):
+        some = [lessons[n] for n in who], [(n + 1) % 3 for n in who]
+        return learn(*some, where, SPARSE, training=training, seeds=[seeds[n] for n in who])
+
+    whole = learnt(range(7))
+    assert any(omega.eq(0).any() for lesson in whole for omega in omegas(where, lesson))
+    for who in ((0,), (6,), (4, 2), (1, 3, 5)):
+        for n, lesson in zip(who, learnt(who), strict=True):
+            assert not differing(lesson, whole[n])
+
+
 def test_nets_that_are_no_chain_are_named():
     where = world(blobs((4,), features=(1, 8, 8)), "resnet18", width=2, groups=1)
     with pytest.raises(ValueError, match="ResNet18 has layers fed by several others: method ags_cl needs a"):
