@@ -158,7 +158,8 @@ def outline(
 def thinned(source: Source, per_class: int | None, seed: int) -> Source:
     """The data set with so many samples of each class to learn from, and all of those to be tested on.
 
-    Validation takes its share of the former. Those of a smaller number are among those of a larger one, drawn by (seed, class). None: all there are.
+    Validation takes its share of the former. A smaller number's are among a larger one's, drawn by
+    (seed, class). None: all there are.
     """
     if per_class is None:
         return source

@@ -208,7 +208,7 @@ def test_what_a_stream_holds_out_depends_on_the_seed_and_the_batch_alone():
 
 def test_a_stream_may_be_split_by_class_instead():
     assert split(in_batches(), 1).digest == split(in_batches()._replace(batches=None), 1).digest
-    kept = builders._only(in_batches(), [3, 9])
+    kept = builders._only(in_batches(), np.isin(in_batches().labels, [3, 9]))
     assert kept.batches.tolist() == [0] * 8 + [1] * 8 + [2] * 16 + [-1] * 10
 
 
