@@ -4,14 +4,14 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sweep.space import conditions, hanging, hints
+from sweep.space import conditions, hanging, hints, shapes
 from sweep.space.hanging import Paths, placed
 from sweep.space.mistakes import Finding, Path, shown, suggestion, unknown
 from sweep.space.names import found
 from sweep.space.objective import OF_SEVERAL, OF_TASKS
 from sweep.space.plan import Space
 from sweep.space.published import published
-from sweep.space.settings import Choice, Range
+from sweep.space.settings import Choice, Range, tried
 
 OF_TWO = ("forgetting", "backward_transfer", "forward_transfer", "min_accuracy")
 """Metrics that one task does not have."""
@@ -30,6 +30,7 @@ def findings(space: Space, methods: list[tuple[Path, Any]], known: list[Finding]
     if not any(finding.path[0] in ("benchmark", "orders", "confirm") for finding in known):
         tasks = space.tasks()
         wrong += [*_stopping(space, tasks), *_first_tasks(space, tasks), *_confirm(space, tasks)]
+        wrong += _augment(space)
     told = {finding.path for finding in known}
     return [finding for finding in wrong if finding.path not in told]
 
@@ -44,6 +45,20 @@ def _unread(space: Space, paths: Paths) -> Iterator[Finding]:
         if name == "nai" and "pooling" in options and space.model.name == "mlp":
             rule = "acts only with models that have maps, such as conv, and an mlp has none: leave it out"
             yield Finding(path, rule)
+
+
+def _augment(space: Space) -> Iterator[Finding]:
+    """An augmentation of what is no picture."""
+    asked = space.training.options.get("augment", "none")
+    if all(name == "none" for name in tried(asked)):
+        return
+    benchmark = {key: tried(setting)[0] for key, setting in space.benchmark.options.items()}
+    features = shapes.shape(space.benchmark.name, benchmark).features
+    if len(features) != 3:
+        rule = (
+            f"needs images [channels, height, width], but samples have shape {list(features)}: leave it out"
+        )
+        yield Finding(("training", "augment"), rule)
 
 
 def _named(space: Space) -> Iterator[Finding]:

@@ -25,10 +25,12 @@ STRENGTHS: dict[str, dict[str, dict[str, float]]] = {
     },
 }
 """By method, data and scenario. MAS has one strength everywhere, 2: its default here, as is that of NAI."""
-LIKE = {"cifar10": "cifar10", "cifar100": "cifar100", "cifar10_100": "cifar100"}
+LIKE = {"cifar10": "cifar10"} | dict.fromkeys(
+    ("cifar100", "cifar10_100", "tiny_imagenet", "core50"), "cifar100"
+)
 """Data sets that are not black and white figures."""
-DOMAINS = ("permuted", "rotated")
-"""Benchmarks that are of domains unless they say otherwise."""
+SCENARIOS = {"permuted": "domain", "rotated": "domain", "stream": "class"}
+"""Of benchmarks that say nothing, if it is not task."""
 RATE = 1e-3  # of Adam, in all of these
 
 
@@ -36,7 +38,7 @@ def published(method: str, benchmark: Mapping[str, Any]) -> dict[str, Value]:
     """A method's published settings on such a benchmark, by dotted name; its own defaults for the rest."""
     thing = found("method", method)
     out = {f"method.{k}": v for k, v in _defaults(thing).items()}
-    scenario = benchmark.get("scenario", "domain" if benchmark["name"] in DOMAINS else "task")
+    scenario = benchmark.get("scenario", SCENARIOS.get(benchmark["name"], "task"))
     known = STRENGTHS.get(method, {}).get(LIKE.get(benchmark.get("dataset", ""), "mnist"), {})
     strength = {"method.strength": known[scenario]} if scenario in known else {}
     return {**out, **strength, "training.rate": RATE}

@@ -63,16 +63,18 @@ def shape(name: str, options: Options) -> Shape:
 
 
 def _outlined(own: Options) -> "Outline":
-    """The outline of the data set that options ask for, which lose what is its own."""
+    """The outline of the data set that options ask for, which lose what data sets read."""
     from nai.datasets import OUTLINES, looked_at, options_of
 
     dataset, root = own.pop("dataset"), own.pop("root", None)
+    if dataset not in (*DATASETS, *OUTLINES) and ":" not in dataset:
+        raise ValueError(f"dataset {dataset!r} is unknown: known are {', '.join((*DATASETS, *OUTLINES))}")
+    mine = options_of(dataset)
+    read = {key for one in (*OUTLINES, dataset) for key in options_of(one)}
+    given = {key: own.pop(key) for key in read & set(own)}  # others' are told as settings that are not read
     if dataset in DATASETS:
         return _blank(dataset, *DATASETS[dataset])
-    if dataset not in OUTLINES and ":" not in dataset:
-        raise ValueError(f"dataset {dataset!r} is unknown: known are {', '.join((*DATASETS, *OUTLINES))}")
-    given = {key: own.pop(key) for key in options_of(dataset) if key in own}
-    return looked_at(dataset, root, **given)
+    return looked_at(dataset, root, **{key: value for key, value in given.items() if key in mine})
 
 
 def _blank(dataset: str, classes: int, features: tuple[int, ...]) -> "Outline":
