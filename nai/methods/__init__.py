@@ -14,6 +14,9 @@ from nai.methods.mas import Mas
 from nai.methods.nai import Nai
 from nai.methods.online_ewc import OnlineEwc
 from nai.methods.packnet import PackNet
+from nai.methods.online_mas import OnlineMas
+from nai.methods.online_nai import OnlineNai
+from nai.methods.online_si import OnlineSi
 from nai.methods.rwalk import RWalk
 from nai.methods.si import Si
 from nai.methods.ucl import Ucl
@@ -27,6 +30,9 @@ METHODS: dict[str, type[Method]] = {
     "ewcpp": EwcPlusPlus,
     "si": Si,
     "mas": Mas,
+    "online_si": OnlineSi,
+    "online_mas": OnlineMas,
+    "online_nai": OnlineNai,
     "rwalk": RWalk,
     "lwf": Lwf,
     "ags_cl": AgsCl,
@@ -54,6 +60,9 @@ __all__ = [
     "Method",
     "Nai",
     "OnlineEwc",
+    "OnlineMas",
+    "OnlineNai",
+    "OnlineSi",
     "PackNet",
     "RWalk",
     "Si",

@@ -51,17 +51,27 @@ class Si(Method):
     def after_step(
         self, before: Params, grads: Params, params: Params, memory: Memory, context: Context
     ) -> tuple[Params, Memory]:
-        walked = {k: path - grads[k] * (params[k] - before[k]) for k, path in below("path", memory).items()}
-        return params, memory | under("path", walked)
+        return params, memory | walked(before, grads, params, memory)
 
     def after_task(
         self, net: Network, params: Params, rows: Rows, memory: Memory, context: Context
     ) -> tuple[Params, Memory]:
-        out: Memory = {}
-        for name, path in below("path", memory).items():
-            moved = params[name] - memory[f"anchor.{name}"]
-            share = path.clamp(min=0) / (moved.square() + self.damping)
-            out[f"importance.{name}"] = memory[f"importance.{name}"] + share
-            out[f"path.{name}"] = torch.zeros_like(path)
-            out[f"anchor.{name}"] = params[name]
-        return params, out
+        return params, consolidated(params, memory, self.damping)
+
+
+def walked(before: Params, grads: Params, params: Params, memory: Memory) -> Memory:
+    """The path integral after one more step."""
+    path = below("path", memory)
+    return under("path", {k: v - grads[k] * (params[k] - before[k]) for k, v in path.items()})
+
+
+def consolidated(params: Params, memory: Memory, damping: float) -> Memory:
+    """The path as importance, around the weights as they are; a new path begins."""
+    out: Memory = {}
+    for name, path in below("path", memory).items():
+        moved = params[name] - memory[f"anchor.{name}"]
+        share = path.clamp(min=0) / (moved.square() + damping)
+        out[f"importance.{name}"] = memory[f"importance.{name}"] + share
+        out[f"path.{name}"] = torch.zeros_like(path)
+        out[f"anchor.{name}"] = params[name]
+    return out

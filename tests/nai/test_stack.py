@@ -9,7 +9,7 @@ from worlds import HELD_OUT, blobs, differing, numbers, taught, world
 
 from nai.evaluate import evaluate
 from nai.learn import Lesson, begin, learn
-from nai.methods import Ewc, Finetune, Joint, Mas, Nai, Si
+from nai.methods import Ewc, Finetune, Joint, Mas, Nai, OnlineMas, OnlineNai, OnlineSi, Si
 from nai.seeds import Seeds, generator
 from nai.stack import ALIGNED, LIGHT, flat, stackable, views, width
 from nai.training import Training
@@ -107,12 +107,21 @@ def test_so_it_does_by_descent_with_momentum_and_decay_in_steps(name, optimizer)
     Pupils(world(blobs(SIZES), dropout=0.2), METHODS[name], training).check()
 
 
-@pytest.mark.parametrize("algorithm", ["adam", "sgd"])
-def test_so_it_does_where_boundaries_are_hidden(algorithm):
+@pytest.mark.parametrize(
+    ("method", "algorithm"),
+    [
+        (Finetune(), "adam"),
+        (Finetune(), "sgd"),
+        (OnlineSi(every=3), "adam"),
+        (OnlineMas(every=3), "sgd"),
+        (OnlineNai(every=3), "adam"),
+    ],
+)
+def test_so_it_does_where_boundaries_are_hidden(method, algorithm):
     training = Training(
         epochs=1, batch=10, optimizer="kept", algorithm=algorithm, rate=0.01, boundaries="hidden"
     )
-    Pupils(world(blobs(SIZES, scenario="class")), Finetune(), training).check()
+    Pupils(world(blobs((90, 33, 1, 50, 20), scenario="class")), method, training).check()
 
 
 @pytest.mark.parametrize(
