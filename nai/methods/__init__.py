@@ -13,10 +13,10 @@ from nai.methods.lwf import Lwf
 from nai.methods.mas import Mas
 from nai.methods.nai import Nai
 from nai.methods.online_ewc import OnlineEwc
-from nai.methods.packnet import PackNet
 from nai.methods.online_mas import OnlineMas
 from nai.methods.online_nai import OnlineNai
 from nai.methods.online_si import OnlineSi
+from nai.methods.packnet import PackNet
 from nai.methods.rwalk import RWalk
 from nai.methods.si import Si
 from nai.methods.ucl import Ucl
