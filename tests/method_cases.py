@@ -1,0 +1,100 @@
+"""Methods as the contract suite asks them: settings fit for tests, and which laws are not true of whom."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from laws import Case
+
+from nai.methods import METHODS, Method
+
+FADES = "older importances fade, by its formula"
+ACTS = "strength is not all that it adds to finetuning"
+
+
+class Asked(NamedTuple):
+    """Settings to ask a method with; a method of METHODS without any is asked with its defaults."""
+
+    method: str
+    variant: str = ""
+    settings: Mapping[str, Any] = MappingProxyType({})
+    untrue: Mapping[str, str] = MappingProxyType({})
+    keeps: bool = False
+
+    def case(self, kind: type[Method]) -> Case:
+        """The case of these settings."""
+        name = f"{self.method} {self.variant}".rstrip()
+        return Case(name, kind(**self.settings), self.untrue, self.keeps)
+
+
+PROXIMAL = {"penalty": "group_l2", "sparsity": 2.0, "accumulation": "decayed", "eta": 0.3}
+ASKED = (
+    Asked(
+        "joint",
+        untrue={"names_of_tasks_decide_nothing": "the data of its tasks stand in the order of their numbers"},
+    ),
+    Asked("nai", settings={"strength": 0.3}),
+    Asked(
+        "nai",
+        "both ends, random",
+        {
+            "normalization": "layer_softmax",
+            "group": "incoming_outgoing_max",
+            "importance_source": "random",
+            "anchor": "weighted_mean",
+        },
+    ),
+    Asked(
+        "nai",
+        "proximal",
+        {**PROXIMAL, "strength": 20.0, "reset": "unimportant+zero_outgoing"},
+        {
+            "strength_0_is_finetuning": ACTS,
+            "importances_only_grow": FADES,
+            "outputs_not_met_stay_as_they_were": "all outputs lose the weights of emptied neurons",
+        },
+    ),
+    Asked(
+        "nai",
+        "drawn anew",
+        {"strength": 1.0, "normalization": "layer_std_all", "reset": "all", "accumulation": "average"},
+        {
+            "strength_0_is_finetuning": ACTS,
+            "importances_only_grow": FADES,
+            "a_huge_strength_holds_what_is_important": "new weights are far from where they are drawn to",
+        },
+    ),
+    Asked("ewc"),
+    Asked("ewc", "true", {"labels": "true"}),
+    Asked("ewc", "sample", {"labels": "sample"}),
+    Asked("online_ewc"),
+    Asked("online_ewc", "fading", {"gamma": 0.5, "labels": "true"}, {"importances_only_grow": FADES}),
+    Asked("ewcpp", untrue={"importances_only_grow": FADES}),
+    Asked(
+        "ewcpp",
+        "online",
+        {"every": 2},
+        {
+            "importances_only_grow": FADES,
+            "a_huge_strength_holds_what_is_important": "what a task learns is held within the task as well",
+        },
+    ),
+    Asked("rwalk", untrue={"importances_only_grow": FADES}),
+    Asked("lwf"),
+    Asked(
+        "lwf", "shares", {"weighting": "shares"}, {"strength_0_is_finetuning": "shares weigh, not strength"}
+    ),
+    Asked("ags_cl", untrue={"strength_0_is_finetuning": ACTS, "importances_only_grow": FADES}),
+    Asked("ar1_star", untrue={"strength_0_is_finetuning": ACTS}),
+    Asked("hat", untrue={"strength_0_is_finetuning": ACTS}, keeps=True),
+    Asked("packnet", keeps=True),
+)
+
+
+def cases(name: str, kind: type[Method]) -> list[Case]:
+    """All cases of a method."""
+    own = [one for one in ASKED if one.method == name]
+    return [one.case(kind) for one in own or [Asked(name)]]
+
+
+CASES = [case for name, kind in METHODS.items() for case in cases(name, kind)]
