@@ -22,6 +22,7 @@ HERE = Path(__file__).resolve().parent
 SHORT: dict[str, Sequence[str]] = {
     "order_tree": ("--repeats", "1", "--sample", "6"),
     "plain_step": ("--repeats", "7"),
+    "importance_speed": ("--repeats", "1", "--samples", "2000"),
     "crossover": ("--repeats", "1"),
     "mlflow_logging": ("--runs", "40", "--repeats", "2"),
     "conv_cpu": ("--repeats", "3", "--accuracy", "0"),
