@@ -5,6 +5,9 @@ import dataclasses
 from nai.methods.base import Method
 from nai.training import Training
 
+WAYS = {"every": "give it every = 10 steps, say", "fill": "give it fill = 'step'"}
+"""How methods with such a hyperparameter do without boundaries."""
+
 
 def check_method(method: Method, training: Training, scenario: str) -> None:
     """ValueError: the method cannot work in the scenario, or needs known boundaries or more epochs."""
@@ -21,7 +24,7 @@ def check_method(method: Method, training: Training, scenario: str) -> None:
         )
     if training.boundaries == "hidden" and method.needs_boundaries:
         known = {f.name for f in dataclasses.fields(method)} if dataclasses.is_dataclass(method) else ()
-        way = "give it every = 10 steps, say" if "every" in known else "use a method that needs none"
+        way = next((way for name, way in WAYS.items() if name in known), "use a method that needs none")
         raise ValueError(
             f"{name} must be told where tasks begin and end, but boundaries are hidden: {way}, "
             "or boundaries 'known'"

@@ -267,7 +267,8 @@ class _Class:
     # ---------------------------------------------------------------- setting up, handing over
     def _context(self) -> Context:
         once = self.method.task_draws(self.world.net, padded(self.world.train))
-        numbers = ([p.task for p in self.pupils], [p.depth for p in self.pupils], self.counts)
+        told = self.training.boundaries == "known"
+        numbers = ([told * p.task for p in self.pupils], [told * p.depth for p in self.pupils], self.counts)
         task, depth, steps = (torch.tensor(n, device=self.world.device) for n in numbers)
         return Context(
             task=task if self.many else task[0],

@@ -23,8 +23,8 @@ class Context(NamedTuple):
     The first six differ between the lessons of a stack, the rest is the same for all.
     """
 
-    task: Tensor  # [] home index
-    depth: Tensor  # [] tasks learnt before this one
+    task: Tensor  # [] home index; 0 while boundaries are hidden
+    depth: Tensor  # [] tasks learnt before this one; 0 while boundaries are hidden
     steps: Tensor  # [] steps of an epoch
     heads: Tensor  # [tasks, outputs] bool: the outputs in use for a sample of each task
     noise: dict[str, Tensor]  # every draw that was asked for

@@ -100,16 +100,17 @@ def test_steps_of_one_pass_are_a_whole_pass_bit_for_bit():
 # ---------------------------------------------------------------- hidden boundaries
 @dataclasses.dataclass(frozen=True)
 class Bell(Method):
-    """Counts what it is told: tasks begun and ended, and steps."""
+    """Counts what it is told: tasks begun and ended, steps, and which task it is."""
 
     def start(self, net, params, heads, chance):
-        return params, {k: torch.zeros(()) for k in ("begun", "ended", "steps")}
+        return params, {k: torch.zeros(()) for k in ("begun", "ended", "steps", "told")}
 
     def before_task(self, net, params, rows, memory, context):
         return params, memory | {"begun": memory["begun"] + 1}
 
     def after_step(self, before, grads, params, memory, context):
-        return params, memory | {"steps": memory["steps"] + 1}
+        told = memory["told"] + context.task + context.depth
+        return params, memory | {"steps": memory["steps"] + 1, "told": told}
 
     def after_task(self, net, params, rows, memory, context):
         return params, memory | {"ended": memory["ended"] + 1}
@@ -124,9 +125,10 @@ class Deaf(Bell):
 def test_no_method_is_told_of_hidden_boundaries():
     where = world(blobs((60, 30, 90), scenario="domain"))
     counts = {k: float(v) for k, v in taught(where, Deaf(), (0, 1), training=BLIND).memory.items()}
-    assert counts == {"begun": 0, "ended": 0, "steps": 9}
+    assert counts == {"begun": 0, "ended": 0, "steps": 9, "told": 0}
     known = dataclasses.replace(BLIND, boundaries="known")
-    assert float(taught(where, Deaf(), (0, 1), training=known).memory["ended"]) == 2
+    counts = {k: float(v) for k, v in taught(where, Deaf(), (0, 1), training=known).memory.items()}
+    assert counts == {"begun": 2, "ended": 2, "steps": 9, "told": 3 * 2}
 
 
 def test_hidden_boundaries_change_nothing_else_for_a_method_that_needs_none():
