@@ -1,0 +1,127 @@
+"""Published figures beside ours, each protocol as a search space of its own; the table of docs/results.md.
+
+    python benchmarks/published.py [--rows 1 2 19] [--engine tune|inline] [--table]
+
+Runs the spaces search_spaces/published/*.toml that the rows need, as far as they are not on record, and keeps
+records and results in docs/studies. Nothing is tuned: settings are published ones, and a figure outside of
+its band stays there. --table runs nothing and prints the table from what is on record.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # run from a clone, installed or not
+STUDIES = ROOT / "docs" / "studies"
+VDV = "van de Ven et al. 2022"
+CLB = "continual-learning-baselines"
+
+
+class Published(NamedTuple):
+    """A published figure, in per cent, with the band around it that counts as reproduced."""
+
+    row: int
+    space: str
+    method: str
+    protocol: str
+    figure: str
+    source: str
+    band: tuple[float, float]
+
+
+ROWS = (
+    Published(1, "van_de_ven_task", "finetune", "Split MNIST, task", "84", VDV, (76, 92)),
+    Published(2, "van_de_ven_domain", "finetune", "Split MNIST, domain", "60", VDV, (55, 66)),
+    Published(3, "van_de_ven_class", "finetune", "Split MNIST, class", "19.9", VDV, (19, 21)),
+    Published(4, "van_de_ven_task", "joint", "Split MNIST, task", "99.7", VDV, (99.3, 100)),
+    Published(5, "van_de_ven_domain", "joint", "Split MNIST, domain", "98.7", VDV, (98, 100)),
+    Published(6, "van_de_ven_class", "joint", "Split MNIST, class", "98", VDV, (97, 100)),
+    Published(7, "van_de_ven_task", "ewc", "Split MNIST, task", "99.1", VDV, (97.5, 99.7)),
+    Published(8, "van_de_ven_domain", "ewc", "Split MNIST, domain", "63", VDV, (57, 70)),
+    Published(9, "van_de_ven_class", "ewc", "Split MNIST, class", "20.6", VDV, (19, 23)),
+    Published(10, "van_de_ven_task", "si", "Split MNIST, task", "99.2", VDV, (97.5, 99.7)),
+    Published(11, "van_de_ven_domain", "si", "Split MNIST, domain", "67", VDV, (58, 73)),
+    Published(12, "van_de_ven_class", "si", "Split MNIST, class", "21.2", VDV, (19, 25)),
+    Published(13, "van_de_ven_task", "lwf", "Split MNIST, task", "99.6", VDV, (98.8, 99.8)),
+    Published(14, "van_de_ven_class", "lwf", "Split MNIST, class", "21.9", VDV, (19, 27)),
+    Published(15, "van_de_ven_task", "er", "Split MNIST, task", "99.0", VDV, (98, 99.6)),
+    Published(16, "van_de_ven_class", "er", "Split MNIST, class", "88.8", VDV, (84, 92)),
+    Published(17, "baselines_si", "si", "Split MNIST, task", "97", CLB, (95, 99.5)),
+    Published(18, "baselines_rwalk", "rwalk", "Split MNIST, task", "99", CLB, (97, 99.8)),
+    Published(19, "baselines_gdumb", "gdumb", "Split MNIST, class", "97", CLB, (94, 98.5)),
+    Published(20, "baselines_er_online", "er", "Split MNIST, class, one pass", "92", CLB, (88, 94)),
+    Published(21, "baselines_mir_online", "mir", "Split MNIST, class, one pass", "87", CLB, (82, 92)),
+    Published(22, "baselines_ewc_permuted", "ewc", "Permuted MNIST, 10 tasks", "83", CLB, (80, 96)),
+    Published(23, "baselines_agem_online", "agem", "Permuted MNIST, 17 tasks, one pass", "81", CLB, (76, 86)),
+)
+HEAD = ("row", "protocol", "method", "published", "source", "band", "ours", "seeds", "in its band", "command")
+
+
+def measured(one: Published) -> dict[str, Any] | None:
+    """The line of our results that answers a published figure; None while it is not on record."""
+    file = STUDIES / one.space / "results.json"
+    if not file.exists():
+        return None
+    table = json.loads(file.read_text())["table"]
+    return next((line for line in table if line["method"] == one.method and line["mean"] is not None), None)
+
+
+def lines(rows: Sequence[Published] = ROWS) -> Iterator[tuple[str, ...]]:
+    """The table, line by line: ours is the mean over seeds with its 95 % interval."""
+    for one in rows:
+        low, high = one.band
+        said = [str(one.row), one.protocol, f"`{one.method}`", one.figure, one.source, f"{low:g} to {high:g}"]
+        found = measured(one)
+        ours, seeds, inside = "not run", "", ""
+        if found:
+            mean, half = 100 * found["mean"], 100 * (found["half"] or 0)
+            ours, seeds = f"{mean:.2f} ± {half:.2f}", str(found["seeds"])
+            inside = "yes" if low <= mean <= high else "**no**"
+        yield (*said, ours, seeds, inside, f"`nai-sweep run published/{one.space}`")
+
+
+def markdown(rows: Sequence[Published] = ROWS) -> str:
+    """The table as it stands in docs/results.md."""
+    ruled = ["---"] * len(HEAD)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (HEAD, ruled, *lines(rows)))
+
+
+def kept(space: str, folder: Path) -> None:
+    """Puts what a published figure rests on into docs/studies."""
+    from sweep.space import shipped
+
+    home = STUDIES / space
+    shutil.rmtree(home, ignore_errors=True)
+    shutil.copytree(folder / "records", home / "records")
+    shutil.copy(folder / "results.json", home / "results.json")
+    shutil.copy(shipped()[f"published/{space}"], home / "space.toml")
+
+
+def main() -> None:
+    """Runs what is missing of some rows, and prints their table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, nargs="+", default=[one.row for one in ROWS])
+    parser.add_argument("--engine", choices=("tune", "inline"), default="tune")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where sweeps that stopped go on")
+    parser.add_argument("--table", action="store_true")
+    args = parser.parse_args()
+    rows = [one for one in ROWS if one.row in args.rows]
+    missing = dict.fromkeys(one.space for one in rows if not measured(one))
+    for space in [] if args.table else missing:
+        from sweep.session import run
+
+        ended = run(f"published/{space}", args.runs / space, engine=args.engine, track=False)
+        if not ended.interrupted:
+            kept(space, args.runs / space)
+    print(markdown(rows))
+
+
+if __name__ == "__main__":
+    main()
