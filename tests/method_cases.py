@@ -88,6 +88,14 @@ ASKED = (
     Asked("ar1_star", untrue={"strength_0_is_finetuning": ACTS}),
     Asked("hat", untrue={"strength_0_is_finetuning": ACTS}, keeps=True),
     Asked("packnet", keeps=True),
+    Asked(
+        "progressive",
+        untrue={
+            "a_convolutional_net_learns_alone": "its columns are of linear layers",
+            "a_lesson_takes_what_is_foretold": "its columns are many nets, with adapters between them",
+        },
+        keeps=True,
+    ),
 )
 
 

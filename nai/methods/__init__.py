@@ -17,6 +17,7 @@ from nai.methods.online_mas import OnlineMas
 from nai.methods.online_nai import OnlineNai
 from nai.methods.online_si import OnlineSi
 from nai.methods.packnet import PackNet
+from nai.methods.progressive import Progressive
 from nai.methods.rwalk import RWalk
 from nai.methods.si import Si
 from nai.methods.ucl import Ucl
@@ -41,6 +42,7 @@ METHODS: dict[str, type[Method]] = {
     "ar1_star": Ar1Star,
     "hat": Hat,
     "packnet": PackNet,
+    "progressive": Progressive,
 }
 
 __all__ = [
@@ -64,6 +66,7 @@ __all__ = [
     "OnlineNai",
     "OnlineSi",
     "PackNet",
+    "Progressive",
     "RWalk",
     "Si",
     "Ucl",

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
-from nai.methods.anchored import below, pull, spring_of, under
+from nai.methods.anchored import below, pull, spring_of, under, unguarded
 from nai.methods.base import Context, Memory, Method, Span, Spring, positive
 from nai.methods.cwr_star import class_counts, consolidated_head, empty_head, temporary_head
-from nai.methods.si import Si
+from nai.methods.si import consolidated, walked
 from nai.models import Network, Params
 from nai.tasks import Rows
 
@@ -43,19 +44,12 @@ class Ar1Star(Method):
             if not 0 < value < float("inf"):
                 raise ValueError(f"{name} {value} must be a finite number above 0")
 
-    @property
-    def synapses(self) -> Si:
-        """What follows the body's weights."""
-        return Si(damping=self.damping)
-
     def start(
-        self, net: Network, params: Params, heads: torch.Tensor, chance: torch.Generator
+        self, net: Network, params: Params, heads: Tensor, chance: torch.Generator
     ) -> tuple[Params, Memory]:
+        path = {k: torch.zeros_like(params[k]) for k in net.body()}
         params, held = empty_head(net, params)
-        _, guarded = self.synapses.start(net, params, heads, chance)
-        return params, held | {
-            k: v for k, v in guarded.items() if k.partition(".")[2] not in net.head.parameters
-        }
+        return params, held | unguarded(params, path) | under("path", path)
 
     def before_task(
         self, net: Network, params: Params, rows: Rows, memory: Memory, context: Context
@@ -71,12 +65,12 @@ class Ar1Star(Method):
     def after_step(
         self, before: Params, grads: Params, params: Params, memory: Memory, context: Context
     ) -> tuple[Params, Memory]:
-        return self.synapses.after_step(before, grads, params, memory, context)
+        return params, memory | walked(before, grads, params, memory)
 
     def after_task(
         self, net: Network, params: Params, rows: Rows, memory: Memory, context: Context
     ) -> tuple[Params, Memory]:
-        _, guarded = self.synapses.after_task(net, params, rows, memory, context)
-        params, held = consolidated_head(net, params, memory, class_counts(rows, context))
+        guarded = consolidated(params, memory, self.damping)
         omega = {k: v.clamp(max=self.clip) for k, v in below("importance", guarded).items()}
+        params, held = consolidated_head(net, params, memory, class_counts(rows, context))
         return params, guarded | under("importance", omega) | held

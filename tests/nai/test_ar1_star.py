@@ -116,6 +116,19 @@ def test_the_body_moves_less_the_stronger_it_is_held():
     assert moved[0] > 2 * moved[1] > 4 * moved[2]
 
 
+def test_the_pull_on_the_body_is_that_of_the_spring_and_the_head_is_free():
+    where, method = world(), Ar1Star(strength=7.0)
+    lesson = taught(where, method, (1,), training=SHORT)
+    away = {k: v + 1 for k, v in lesson.params.items()}
+    found, spring = method.adjust(away, away, lesson.memory, None), method.spring(lesson.memory)
+    assert list(spring.anchor) == where.net.body()
+    for name, value in away.items():
+        importance = lesson.memory.get(f"importance.{name}", torch.zeros(()))
+        torch.testing.assert_close(found[name] - value, (7 * importance).expand(value.shape))
+        if name not in HEAD:
+            assert torch.equal(spring.weight[name], 7 * importance)
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
