@@ -53,11 +53,15 @@ AGGREGATES = {
 
 
 class Entry(NamedTuple):
-    """A name, what it is, and its settings with their defaults."""
+    """A name, what it is, its settings with their defaults, and what is worth searching of them.
+
+    ranges: low, high and whether on a log scale, or the names to choose from.
+    """
 
     name: str
     says: str
     settings: tuple[tuple[str, Any], ...] = ()
+    ranges: tuple[tuple[str, tuple[Any, ...]], ...] = ()
 
 
 def entries(kind: str) -> tuple[Entry, ...]:
@@ -71,7 +75,12 @@ def _methods() -> list[Entry]:
     from nai.methods import METHODS
 
     return [
-        Entry(name, says(method), tuple((f.name, f.default) for f in dataclasses.fields(method)))  # type: ignore[arg-type]
+        Entry(
+            name,
+            says(method),
+            tuple((f.name, f.default) for f in dataclasses.fields(method)),  # type: ignore[arg-type]
+            tuple((key, tuple(span)) for key, span in method.ranges.items()),
+        )
         for name, method in METHODS.items()
     ]
 

@@ -193,13 +193,23 @@ def _cost(found: "Plan") -> str:
 
 
 def entries(to: Console, found: Sequence["Entry"]) -> None:
-    """Names with what they are; settings with their defaults below."""
+    """Names with what they are; settings with their defaults below, and what `search = true` searches."""
     made = table("name", "what it is")
     for entry in found:
         made.add_row(Text(entry.name, "bold"), Text(entry.says))
         if entry.settings:
             made.add_row("", Text(", ".join(f"{k} = {_default(v)}" for k, v in entry.settings), "dim"))
+        if entry.ranges:
+            made.add_row("", Text("searched: " + ", ".join(_range(k, *v) for k, v in entry.ranges), "dim"))
     to.print(made)
+
+
+def _range(key: str, *span: Any) -> str:
+    """What is worth searching of a setting."""
+    if isinstance(span[0], str):
+        return f"{key} {' | '.join(span)}"
+    low, high, log = span
+    return f"{key} {low:g} to {high:g}{' (log)' if log else ''}"
 
 
 def _default(value: Any) -> str:
