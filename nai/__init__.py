@@ -8,6 +8,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nai.arrays import from_tensors
+    from nai.folders import from_folder
     from nai.guard import Guard
     from nai.learn import Lesson, World, begin, learn
     from nai.methods import METHODS, Ewc, Finetune, Joint, Mas, Method, Nai, Si
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from nai.trial import Outcome, Trial, run, run_many
 
 HOMES = {
+    "nai.arrays": ("from_tensors",),
+    "nai.folders": ("from_folder",),
     "nai.guard": ("Guard",),
     "nai.learn": ("Lesson", "World", "begin", "learn"),
     "nai.methods": ("METHODS", "Ewc", "Finetune", "Joint", "Mas", "Method", "Nai", "Si"),

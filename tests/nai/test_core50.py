@@ -1,4 +1,7 @@
+import re
 import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,6 +67,17 @@ def test_any_accuracy_on_the_test_set_is_the_mean_over_tasks_weighted_by_their_t
     weights = np.array([len(task.test) for task in made.tasks])
     accuracies = np.array([right[task.test].mean() for task in made.tasks])
     assert np.isclose(np.average(accuracies, weights=weights), right[source.is_test].mean())
+
+
+def test_the_accuracy_that_the_documentation_works_out_is_that_on_the_whole_test_set(source):
+    made, chance = stream(source), np.random.default_rng(0)
+    right = chance.random((3, len(source.labels))) < 0.7
+    test = np.array([[row[task.test].mean() for task in made.tasks] for row in right])
+    text = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    found: dict[str, Any] = {}
+    exec(next(b for b in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "def official" in b), found)
+    found["benchmark"] = lambda *names, **options: made
+    assert np.allclose(found["official"](test), right[:, source.is_test].mean(1))
 
 
 def test_the_runs_are_orders_of_the_batches_of_run_0(root, tmp_path):
