@@ -1,11 +1,11 @@
 """Laws of every method, each a function of one case; `tests/nai/test_contract.py` asks them of all METHODS.
 
-A method that is not among them is asked by `for law in Case("mine", Mine()).laws: law.check(case)`.
+`docs/new_method.md` shows how to ask them of a method of one's own.
 """
 
 import dataclasses
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import permutations
 from typing import Any, NamedTuple
 
@@ -93,6 +93,17 @@ def law(concerns: Callable[[Case], bool] = lambda case: True) -> Callable[[Calla
         return check
 
     return enter
+
+
+def questions(cases: Iterable[Case]) -> list[Any]:
+    """A case and a law each, for pytest: a law that is said to be untrue must fail, or that is stale."""
+    return [_question(case, law) for case in cases for law in case.laws]
+
+
+def _question(case: Case, law: Law) -> Any:
+    reason = case.untrue.get(law.name, "")
+    fails = pytest.mark.xfail(reason=reason, strict=True, raises=(AssertionError, ValueError))
+    return pytest.param(case, law, id=f"{case.name}-{law.name}", marks=[fails] if reason else [])
 
 
 # ---------------------------------------------------------------- whom a law concerns

@@ -1,13 +1,23 @@
-"""Search spaces in the documentation are spaces: each block of TOML is read and checked."""
+"""Spaces in the documentation are spaces, and its method of one's own keeps the laws of all methods."""
 
+import dataclasses
+import importlib
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import oracles
 import pytest
 import tomli_w
+import torch
+from method_cases import cases
+from worlds import taught, world
 
+from nai.methods import METHODS
+from nai.trial import method_of
+from sweep import session
 from sweep.space import loads
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,8 +49,28 @@ def completed(text: str) -> str:
     return tomli_w.dumps(space)
 
 
+def examples() -> list[str]:
+    """The Python of the page about methods of one's own; a file's first line is its name."""
+    text = (ROOT / "docs" / "new_method.md").read_text(encoding="utf-8")
+    return re.findall(r"^```python\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def beside(tmp_path_factory):
+    """The folder that the documentation starts in, with the files that it names."""
+    folder = tmp_path_factory.mktemp("docs")
+    files = {name[1]: text for text in examples() if (name := re.match(r"# (\w+\.py)\n", text))}
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        yield folder
+    for name in files:
+        sys.modules.pop(name.removesuffix(".py"), None)
+
+
 @pytest.mark.parametrize("place", blocks())
-def test_a_space_in_the_documentation_can_be_read(place):
+def test_a_space_in_the_documentation_can_be_read(place, beside):
     text = blocks()[place]
     space = loads(completed(text), place)
     assert set(tomllib.loads(text)) <= set(space.canonical())
@@ -50,3 +80,56 @@ def test_there_are_blocks_and_one_with_a_mistake_is_told():
     assert len(blocks()) >= 5
     with pytest.raises(Exception, match="unknown key; did you mean rungs"):
         loads(completed(f"{PART}\n[search]\nrung = [5]\n"))
+
+
+# ---------------------------------------------------------------- a method of one's own
+def test_the_method_is_short_and_forgets_less_than_finetuning(beside, capsys):
+    (loop,) = [text for text in examples() if "nai.Trial(" in text]
+    names: dict[str, Any] = {}
+    exec(compile(loop, "docs/new_method.md", "exec"), names)
+    assert str(names["accuracy"]) in capsys.readouterr().out
+    assert names["accuracy"]["Hebb"] > names["accuracy"]["Finetune"] + 0.02
+    assert len((beside / "hebb.py").read_text(encoding="utf-8").splitlines()) < 120
+
+
+def test_the_method_sweeps_by_its_name(beside, tmp_path):
+    (text,) = [text for text in blocks().values() if "hebb:Hebb" in text]
+    small = ["training.epochs=1", "orders.count=2", "search.suggestions=2", "method.mas.search=false"]
+    ended = session.run(loads(text, overrides=small), tmp_path / "out", engine="inline", track=False)
+    assert ended.results["failed"] == 0
+    tried = [one["settings"]["method"] for one in ended.results["search"]]
+    assert len({one["strength"] for one in tried if one["name"] == "hebb:Hebb"}) == 2
+
+
+def test_its_importance_is_the_mean_product_of_the_ends(beside):
+    hebb = importlib.import_module("hebb")
+    where = world()
+    lesson = taught(where, hebb.Hebb(), (1,))
+    read = where.source.inputs[where.train[1]]
+    for layer, said in zip(where.net.hidden, oracles.activations(where, lesson.params, 1), strict=True):
+        weight, bias = (lesson.memory[f"importance.{name}"] for name in layer.parameters)
+        products = torch.stack([torch.outer(s.abs(), r.abs()) for s, r in zip(said, read, strict=True)])
+        torch.testing.assert_close(weight, products.mean(0))
+        torch.testing.assert_close(bias, said.abs().mean(0))
+        read = said
+
+
+def test_it_keeps_the_laws_by_the_test_that_is_shown(beside):
+    shown = importlib.import_module("test_hebb")
+    (mark,) = shown.test_law.pytestmark
+    asked = [param.values for param in mark.args[1]]
+    assert {law for _, law in asked} == set(asked[0][0].laws) and len(asked) > 15
+    for case, law in asked:
+        if law.name in case.untrue:
+            with pytest.raises(ValueError, match="Hebb needs model mlp"):
+                shown.test_law(case, law)
+        else:
+            shown.test_law(case, law)
+
+
+def test_one_line_makes_it_a_method_of_the_package(beside, monkeypatch):
+    hebb = importlib.import_module("hebb")
+    monkeypatch.setitem(METHODS, "hebb", hebb.Hebb)
+    assert method_of({"name": "hebb", "strength": 0.5}) == hebb.Hebb(0.5)
+    assert [case.name for case in cases("hebb", hebb.Hebb)] == ["hebb"]
+    assert {f.name for f in dataclasses.fields(hebb.Hebb)} == {"strength"}

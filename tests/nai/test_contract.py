@@ -5,21 +5,14 @@ from typing import ClassVar
 
 import pytest
 import torch
-from laws import LAWS, Case, Law
+from laws import LAWS, Case, Law, questions
 from method_cases import ASKED, CASES
 
 from nai.methods import METHODS, Ewc, Finetune, Method, Nai, Si
 from nai.methods.base import Span
 
 
-def told(case, law):
-    """A law that is said to be untrue must be broken, or the exception is stale."""
-    reason = case.untrue.get(law.name)
-    broken = pytest.mark.xfail(reason=reason, strict=True, raises=(AssertionError, ValueError))
-    return pytest.param(case, law, id=f"{case.name}-{law.name}", marks=[broken] if reason else [])
-
-
-@pytest.mark.parametrize(("case", "law"), [told(case, law) for case in CASES for law in case.laws])
+@pytest.mark.parametrize(("case", "law"), questions(CASES))
 def test_law(case, law):
     law.check(case)
 
