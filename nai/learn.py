@@ -152,7 +152,7 @@ class _Class:
         self.feed = Feed(
             places, world.source, world.train, batch=size, spare=self.spare, many=many, steps=training.steps
         )
-        self.counts = self.feed.counts
+        self.counts, self.behind = self.feed.counts, [self._steps_of(p.lesson.done) for p in pupils]
         self.state = self._moments(buffer, shapes)
         self.optimizer = optimizer_of(training, buffer, twin, self.state)
         self.decay = self._decay(buffer, twin, shapes) if training.decay else None
@@ -166,9 +166,7 @@ class _Class:
         told = self.training.boundaries == "known"
         if told:
             self._hook_on_data("before_task")
-        spring = self.rule.whole.spring(self.memory)
-        if spring is not None:
-            self.springs = Springs(spring, self.params, self.slots)
+        self._stretch_springs()
         for epoch in range(self.training.epochs):
             self.context = self.context._replace(epoch=epoch)
             self._epoch()
@@ -176,6 +174,12 @@ class _Class:
         if told:
             self._hook_on_data("after_task")
         return [self._left(i, p) for i, p in enumerate(self.pupils)]
+
+    def _stretch_springs(self) -> None:
+        """From the anchors in memory, which the hooks around a task and a stretch alone may move."""
+        spring = self.rule.whole.spring(self.memory)
+        if spring is not None:
+            self.springs = Springs(spring, self.params, self.slots)
 
     # ---------------------------------------------------------------- training
     def _epoch(self) -> None:
@@ -200,17 +204,27 @@ class _Class:
             self.springs.pull()
         elif self.adjusted:
             self._fill(self._each("adjust", context)(self.slots, self.params, self.memory))
-        if not self.watched:
-            self.optimizer.step(live)
-            return
-        before = {k: v.clone() for k, v in self.params.items()}
+        before = {k: v.clone() for k, v in self.params.items()} if self.watched else {}
         self.optimizer.step(live)
-        params, memory = self._each("after_step", context)(before, raw, self.params, self.memory)
-        if not all(live):
-            mask = torch.tensor(live, device=self.world.device)
+        if self.watched:
+            self._take(live, *self._each("after_step", context)(before, raw, self.params, self.memory))
+        if any(due := [flag and self._ends_stretch(i, context) for i, flag in enumerate(live)]):
+            own = {k: v.clone() for k, v in self.params.items()}  # memory may keep them, and training goes on
+            self._take(due, *self._each("after_stretch", context, self.world.net)(own, self.memory))
+            self._stretch_springs()
+
+    def _take(self, who: Sequence[bool], params: Params, memory: Memory) -> None:
+        """New weights and memory of some places; the others keep theirs."""
+        if not all(who):
+            mask = torch.tensor(who, device=self.world.device)
             params, memory = chosen(mask, params, self.params), chosen(mask, memory, self.memory)
         self._put(params)
         self.memory = memory
+
+    def _ends_stretch(self, place: int, context: Context) -> bool:
+        """Whether the step is the last of a stretch."""
+        steps = self.behind[place] + context.epoch * self.counts[place] + context.step + 1
+        return self.method.stretch > 0 and steps % self.method.stretch == 0
 
     def _fill(self, grads: Params) -> None:
         """Gradients into their slots, unless they are there."""
@@ -285,6 +299,13 @@ class _Class:
             source=self.world.source,
             net=self.world.net,
         )
+
+    def _steps_of(self, done: tuple[int, ...]) -> int:
+        """Steps of all tasks learnt so far."""
+        pools = [self.method.pool(done[:depth], task) for depth, task in enumerate(done)]
+        sizes = [sum(len(self.world.train[task]) for task in pool) for pool in pools]
+        steps = [self.training.steps or -(-size // self.training.batch) for size in sizes]
+        return self.training.epochs * sum(steps)
 
     def _moments(self, buffer: Tensor, shapes: dict[str, torch.Size]) -> Params:
         if self.training.optimizer == "fresh" or self.method.from_scratch:

@@ -99,6 +99,11 @@ class Method(ABC):  # noqa: B024  (every hook has a default: finetuning)
         return overrides(self, "before_task") or overrides(self, "after_task")
 
     @property
+    def stretch(self) -> int:
+        """Steps after which `after_stretch` is called, counted along all tasks; 0: never."""
+        return 0
+
+    @property
     def idle(self) -> frozenset[str]:
         """Hooks of its own that change nothing with these hyperparameters, so they are not called."""
         return frozenset()
@@ -151,16 +156,25 @@ class Method(ABC):  # noqa: B024  (every hook has a default: finetuning)
         return grads
 
     def spring(self, memory: Memory) -> Spring | None:
-        """What `adjust` adds, if that is a quadratic penalty and stays the same throughout a task.
+        """What `adjust` adds, if that is a quadratic penalty and stays the same throughout a task or stretch.
 
-        It is asked for once a task, for a whole stack, and spares the calls of `adjust`.
+        It is asked for once a task or stretch, for a whole stack, and spares the calls of `adjust`.
         """
         return None
 
     def after_step(
         self, before: Params, grads: Params, params: Params, memory: Memory, context: Context
     ) -> tuple[Params, Memory]:
-        """Changes after an optimiser step; grads are those of the loss, before `adjust`."""
+        """Changes after an optimiser step; grads are those of the loss, before `adjust`.
+
+        The next step moves params in place: what memory keeps of them must be a copy.
+        """
+        return params, memory
+
+    def after_stretch(
+        self, net: Network, params: Params, memory: Memory, context: Context
+    ) -> tuple[Params, Memory]:
+        """Changes after every `stretch` steps, wherever tasks begin and end, such as a consolidation."""
         return params, memory
 
     def after_epoch(

@@ -53,6 +53,10 @@ class OnlineMas(Method):
             object.__setattr__(self, "late", frozenset())
 
     @property
+    def stretch(self) -> int:
+        return self.every
+
+    @property
     def idle(self) -> frozenset[str]:
         return frozenset({"after_task"} if self.every else set())
 
@@ -66,17 +70,18 @@ class OnlineMas(Method):
     def adjust(self, grads: Params, params: Params, memory: Memory, context: Context) -> Params:
         return pull(grads, params, memory, self.strength)
 
-    def spring(self, memory: Memory) -> Spring | None:
-        return None if self.every else spring_of(memory, self.strength)
+    def spring(self, memory: Memory) -> Spring:
+        return spring_of(memory, self.strength)
 
     def after_step(
         self, before: Params, grads: Params, params: Params, memory: Memory, context: Context
     ) -> tuple[Params, Memory]:
-        memory = memory | self._running(before, memory, context)
-        if not self.every:
-            return params, memory
-        due, new = memory["seen"] % self.every == 0, self._consolidated(params, memory)
-        return params, memory | {k: torch.where(due, v, memory[k]) for k, v in new.items()}
+        return params, memory | self._running(before, memory, context)
+
+    def after_stretch(
+        self, net: Network, params: Params, memory: Memory, context: Context
+    ) -> tuple[Params, Memory]:
+        return params, memory | self._consolidated(params, memory)
 
     def after_task(
         self, net: Network, params: Params, rows: Rows, memory: Memory, context: Context

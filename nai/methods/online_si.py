@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nai.methods.anchored import pull, shaped, spring_of, under, unguarded
+from nai.methods.anchored import pull, spring_of, under, unguarded
 from nai.methods.base import Context, Memory, Method, Span, Spring, positive, whole
 from nai.methods.si import Si, consolidated, walked
 from nai.models import Network, Params
@@ -44,6 +44,10 @@ class OnlineSi(Method):
             object.__setattr__(self, "late", frozenset())
 
     @property
+    def stretch(self) -> int:
+        return self.every
+
+    @property
     def idle(self) -> frozenset[str]:
         return frozenset({"after_task"} if self.every else set())
 
@@ -51,26 +55,25 @@ class OnlineSi(Method):
         self, net: Network, params: Params, heads: Tensor, chance: torch.Generator
     ) -> tuple[Params, Memory]:
         path = {k: torch.zeros_like(params[k]) for k in net.shapes()}
-        seen = torch.zeros((), dtype=torch.int64, device=heads.device)
-        return params, unguarded(params, path) | under("path", path) | {"seen": seen}
+        return params, unguarded(params, path) | under("path", path)
 
     def adjust(self, grads: Params, params: Params, memory: Memory, context: Context) -> Params:
         return pull(grads, params, memory, self.strength)
 
-    def spring(self, memory: Memory) -> Spring | None:
-        return None if self.every else spring_of(memory, self.strength)
+    def spring(self, memory: Memory) -> Spring:
+        return spring_of(memory, self.strength)
 
     def after_step(
         self, before: Params, grads: Params, params: Params, memory: Memory, context: Context
     ) -> tuple[Params, Memory]:
-        memory = memory | walked(before, grads, params, memory) | {"seen": memory["seen"] + 1}
-        if not self.every:
-            return params, memory
-        due = memory["seen"] % self.every == 0
-        new = consolidated(params, memory, self.damping)
-        return params, memory | {k: torch.where(shaped(due, v), v, memory[k]) for k, v in new.items()}
+        return params, memory | walked(before, grads, params, memory)
+
+    def after_stretch(
+        self, net: Network, params: Params, memory: Memory, context: Context
+    ) -> tuple[Params, Memory]:
+        return params, consolidated(params, memory, self.damping)
 
     def after_task(
         self, net: Network, params: Params, rows: Rows, memory: Memory, context: Context
     ) -> tuple[Params, Memory]:
-        return params, memory | consolidated(params, memory, self.damping)
+        return params, consolidated(params, memory, self.damping)

@@ -170,7 +170,6 @@ def test_si_consolidated_where_tasks_end_is_si_bit_for_bit(every, optimizer):
     expected = taught(place, Si(), (1, 2, 0), training=training)
     found = taught(place, OnlineSi(every=every), (1, 2, 0), training=training)
     same(found, expected, expected.memory)
-    assert int(found.memory["seen"]) == 24
 
 
 def test_statistics_of_one_batch_of_all_samples_are_those_of_nai():
@@ -211,7 +210,6 @@ def test_until_it_is_first_consolidated_nothing_is_held(kind):
     lesson = taught(where(), kind(every=10_000), ORDER, training=ONCE)
     plain = taught(where(), Finetune(), ORDER, training=ONCE)
     assert all(torch.equal(lesson.params[k], v) for k, v in plain.params.items())
-    assert int(lesson.memory["seen"]) == 5 + 4 + 7
 
 
 @pytest.mark.parametrize("kind", METHODS)

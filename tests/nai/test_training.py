@@ -226,3 +226,42 @@ def test_defaults_that_older_records_do_not_name_are_not_told():
         "epochs": 20, "batch": 32, "rate": 1e-3, "optimizer": "fresh", "algorithm": "sgd", "steps": 7,
     }  # fmt: skip
     assert Training(**Training(steps=7, decay=0.1).settings()) == Training(steps=7, decay=0.1)
+
+
+# ---------------------------------------------------------------- stretches of steps
+@dataclasses.dataclass(frozen=True)
+class Pulse(Method):
+    """Counts stretches of so many steps, and keeps the weights of the last one's end."""
+
+    length: int = 4
+
+    @property
+    def stretch(self):
+        return self.length
+
+    def start(self, net, params, heads, chance):
+        return params, {"ended": torch.zeros(()), "steps": torch.zeros(()), "kept": params["layers.0.bias"]}
+
+    def after_step(self, before, grads, params, memory, context):
+        return params, memory | {"steps": memory["steps"] + 1}
+
+    def after_stretch(self, net, params, memory, context):
+        kept = {"ended": memory["ended"] + 1, "kept": params["layers.0.bias"]}
+        return params, memory | kept
+
+
+@pytest.mark.parametrize("length", [1, 3, 4, 100])
+@pytest.mark.parametrize("training", [Training(epochs=3, batch=10), Training(epochs=2, batch=10, steps=5)])
+@pytest.mark.parametrize("widths", [[12, 8], [9, 5]])  # in a stack, and alone because odd
+def test_stretches_are_counted_along_all_tasks(length, training, widths):
+    where, method = world(blobs((60, 31, 90)), widths=widths), Pulse(length)
+    seeds = [Seeds(), Seeds(1, 1)]
+    lessons = [taught(where, method, order, training=training) for order in ((2, 0), (0,))]
+    lessons = learn(lessons, [1, 2], where, method, training=training, seeds=seeds)
+    for lesson in lessons:
+        each = [5 if training.steps else -(-len(where.train[t]) // 10) for t in lesson.done]
+        steps = training.epochs * sum(each)
+        assert int(lesson.memory["steps"]) == steps
+        assert int(lesson.memory["ended"]) == steps // length
+        ends_here = torch.equal(lesson.memory["kept"], lesson.params["layers.0.bias"])
+        assert ends_here == (steps % length == 0)
