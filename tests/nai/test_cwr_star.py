@@ -8,11 +8,10 @@ import numpy as np
 import oracles
 import pytest
 import torch
-from worlds import blobs, numbers, taught, world
+from worlds import asked, blobs, numbers, taught, world
 
 from nai.learn import begin
 from nai.methods import Method
-from nai.methods.base import Context
 from nai.methods.cwr_star import CwrStar, class_counts, consolidated_head, empty_head, temporary_head
 from nai.seeds import Seeds
 from nai.tasks import Benchmark, Rows, Task
@@ -178,10 +177,9 @@ def test_consolidation_worked_by_hand():
 
 def test_samples_are_counted_by_class_without_padding():
     where = world()
-    context = Context(**dict.fromkeys(Context._fields))._replace(heads=where.heads, source=where.source)
     rows = Rows(torch.tensor([3, 5, 4, 0, 0]), torch.tensor([1 / 3, 1 / 3, 1 / 3, 0.0, 0.0]))
     labels = where.source.labels[[3, 5, 4]].tolist()
-    assert class_counts(rows, context).tolist() == [labels.count(j) for j in range(6)]
+    assert class_counts(rows, asked(where, 0, 0)).tolist() == [labels.count(j) for j in range(6)]
 
 
 def test_it_serves_any_net_that_has_an_output_layer():

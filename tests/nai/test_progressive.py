@@ -7,12 +7,11 @@ import oracles
 import pytest
 import torch
 from torch import nn
-from worlds import blobs, marks, taught, world
+from worlds import asked, blobs, marks, taught, world
 
 from nai.evaluate import evaluate
 from nai.learn import begin, learn
 from nai.methods import Finetune
-from nai.methods.base import Context
 from nai.methods.columns import column_logits, column_of, column_shapes
 from nai.methods.progressive import Progressive
 from nai.seeds import Seeds, generator
@@ -77,7 +76,7 @@ def test_a_column_is_equation_2(share):
     method = Progressive(share)
     lesson = taught(where, method, (2, 0, 1))
     x = where.source.inputs[:5]
-    context = Context(**dict.fromkeys(Context._fields))._replace(heads=where.heads, noise={})
+    context = asked(where, 0, 0)
     found = column_logits(where.net, lesson.params, x, context)
     expected = [column(x) for column in grown(lesson.params, 3)]
     torch.testing.assert_close(found, torch.stack(expected), rtol=1e-4, atol=1e-5)
@@ -113,7 +112,7 @@ def test_training_is_that_of_plain_modules_one_after_the_other():
 def test_no_gradient_goes_into_the_columns_that_are_read():
     where = world()
     lesson = begin(where, Progressive(), Seeds())
-    context = Context(**dict.fromkeys(Context._fields))._replace(heads=where.heads, noise={})
+    context = asked(where, 0, 0)
     leaves = {k: v.clone().requires_grad_() for k, v in lesson.params.items()}
     logits = column_logits(where.net, leaves, where.source.inputs[:6], context)
     found = torch.autograd.grad(logits[2].square().sum(), list(leaves.values()), materialize_grads=True)
@@ -146,7 +145,7 @@ def test_a_task_moves_its_own_column_and_no_number_of_another(training, options)
 @pytest.mark.parametrize("training", TRAININGS.values(), ids=TRAININGS)
 def test_what_was_learnt_is_answered_alike_for_ever(training):
     where, method = world(blobs((30, 33, 20, 8)), dropout=0.2, activation="tanh"), Progressive(share=0.7)
-    context = Context(**dict.fromkeys(Context._fields))._replace(heads=where.heads, noise={})
+    context = asked(where, 0, 0)
     for order in [*permutations(range(4))][::7]:
         lesson, first = begin(where, method, Seeds()), {}
         for task in order:
@@ -167,7 +166,7 @@ def test_earlier_columns_do_not_drop_units_while_a_later_one_learns():
     where = world(dropout=0.5)
     lesson = begin(where, Progressive(share=0.5), Seeds())
     noise = {k: draw(generator("masks")) for k, draw in where.net.draws(6).items()}
-    context = Context(**dict.fromkeys(Context._fields))._replace(heads=where.heads, depth=torch.tensor(1))
+    context = asked(where, 1, 0)
     with_masks, without = (
         column_logits(where.net, lesson.params, where.source.inputs[:6], context._replace(noise=n))
         for n in (noise, {})
