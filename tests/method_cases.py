@@ -86,7 +86,8 @@ ASKED = (
     ),
     Asked("ags_cl", untrue={"strength_0_is_finetuning": ACTS, "importances_only_grow": FADES}),
     Asked("ar1_star", untrue={"strength_0_is_finetuning": ACTS}),
-    Asked("hat", untrue={"strength_0_is_finetuning": ACTS}, keeps=True),
+    # gates that open a share of the neurons within a few steps
+    Asked("hat", "", {"strength": 0.01, "smax": 50.0, "gain": 3.0}, {"strength_0_is_finetuning": ACTS}, True),
     Asked("packnet", keeps=True),
     Asked(
         "progressive",

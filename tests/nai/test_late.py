@@ -1,16 +1,13 @@
 """Late hyperparameters: lessons of one stack may differ in them, and first tasks do not depend on them."""
 
 import dataclasses
-from itertools import permutations
 from typing import ClassVar
 
 import pytest
 import torch
 from worlds import blobs, differing, taught, world
 
-from nai.evaluate import evaluate
-from nai.learn import learn
-from nai.methods import METHODS, Ewc, Finetune, Joint, Mas, Method, Nai, Si
+from nai.methods import Ewc, Finetune, Joint, Mas, Method, Nai, Si
 from nai.methods.base import described
 from nai.seeds import Seeds
 from nai.stack import Rule
@@ -35,43 +32,6 @@ def varied(method, number):
     return dataclasses.replace(method, strength=STRENGTHS[number % len(STRENGTHS)])
 
 
-def pupils(where, method):
-    """Thirty-two lessons of other strengths, histories and seeds, each as it is alone, and its next task."""
-    paths = sorted(permutations(range(4), 3))
-    found = []
-    for n in range(32):
-        mine, order, seeds = varied(method, n), paths[n % len(paths)], Seeds(n % 2, n % 3)
-        found.append((mine, seeds, taught(where, mine, order[: n % 3], seeds=seeds), order[n % 3]))
-    return found
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_lessons_of_other_strengths_share_a_stack_bit_for_bit(name):
-    where = world(blobs(SIZES))
-    everybody = pupils(where, CASES[name])
-    expected = []
-    for method, seeds, lesson, task in everybody:
-        (one,) = learn([lesson], [task], where, method, training=SHORT, seeds=[seeds])
-        expected.append((one, evaluate([one], where, method)[0]))
-    for width in (1, 2, 3, 7, 32):
-        for at in range(0, 32, width):
-            methods, seeds, lessons, tasks = zip(*everybody[at : at + width], strict=True)
-            learnt = learn(lessons, tasks, where, methods, training=SHORT, seeds=seeds)
-            marks = evaluate(learnt, where, methods)
-            for (one, mark), many, seen in zip(expected[at : at + width], learnt, marks, strict=True):
-                assert not differing(one, many)
-                assert torch.equal(mark.test, seen.test)
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_nothing_of_a_first_task_depends_on_the_strength(name):
-    where = world(blobs(SIZES))
-    first = taught(where, varied(CASES[name], 0), (2,))
-    assert first.memory
-    for n in range(1, len(STRENGTHS)):
-        assert not differing(first, taught(where, varied(CASES[name], n), (2,)))
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_every_strength_of_a_tree_is_that_strength_alone(name):
     where, order = world(blobs(SIZES)), (2, 0, 1)
@@ -91,13 +51,6 @@ def test_a_net_that_does_not_stack_takes_other_strengths_too():
     methods = [Ewc(strength=s) for s in (0.0, 10.0)]
     for found in grow([Run(m, Seeds(), (1, 0)) for m in methods], where, SHORT):
         assert not differing(found.lesson, taught(where, found.method, (1, 0)))
-
-
-def test_late_hyperparameters_are_numbers_that_the_method_has():
-    late = {name: cls.late for name, cls in METHODS.items() if cls.late}
-    assert {"nai", "ewc", "si", "mas"} <= late.keys()
-    for name, numbers in late.items():
-        assert all(isinstance(getattr(METHODS[name](), number), float) for number in numbers)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -127,17 +127,6 @@ def test_kept_moments_go_on_and_fresh_ones_start_at_zero():
     )
 
 
-def test_evaluating_between_tasks_changes_nothing():
-    where, method = world(dropout=0.4), Nai()
-    plain = taught(where, method, (0, 1, 2))
-    lesson = begin(where, method, Seeds())
-    for task in (0, 1, 2):
-        first = marks(lesson, where, method)
-        assert torch.equal(first.test, marks(lesson, where, method).test)
-        (lesson,) = learn([lesson], [task], where, method, training=SHORT, seeds=[Seeds()])
-    assert not differing(lesson, plain)
-
-
 def test_seeds_decide_what_they_say_and_nothing_else():
     where, method = world(dropout=0.4), Finetune()
     starts = {s: begin(where, method, s) for s in (Seeds(0, 0), Seeds(0, 1), Seeds(1, 0))}
@@ -147,16 +136,6 @@ def test_seeds_decide_what_they_say_and_nothing_else():
     again = [taught(where, method, (0,), seeds=s) for s in starts]
     assert all(differing(ends[0], other) for other in ends[1:])
     assert not any(differing(a, b) for a, b in zip(ends, again, strict=True))
-
-
-def test_global_chance_is_neither_used_nor_changed():
-    where = world(dropout=0.4)
-    torch.manual_seed(1)
-    state = torch.get_rng_state()
-    one = taught(where, Ewc(labels="sample"), (0, 1))
-    assert torch.equal(torch.get_rng_state(), state)
-    torch.manual_seed(2)
-    assert not differing(one, taught(where, Ewc(labels="sample"), (0, 1)))
 
 
 def test_dropout_is_on_in_training_and_off_in_evaluation():

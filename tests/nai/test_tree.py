@@ -8,8 +8,7 @@ from worlds import blobs, differing, marks, taught, world
 
 from nai import tree
 from nai.learn import Lesson
-from nai.methods import Ewc, Finetune, Joint, Mas, Method, Nai, Si
-from nai.methods.anchored import effective_strength
+from nai.methods import Ewc, Finetune, Joint, Method, Nai
 from nai.prefixes import path
 from nai.seeds import Seeds
 from nai.stack import out_of_memory
@@ -88,33 +87,6 @@ def test_every_run_passes_its_own_prefixes():
 
 
 # ---------------------------------------------------------------- tree equals alone
-@pytest.mark.parametrize(
-    "method",
-    [
-        Finetune(),
-        Joint(),
-        Nai(group="incoming_outgoing_mean", reset="unimportant"),
-        Nai(penalty="group_l2", sparsity=1.0),
-        Ewc(labels="sample"),
-        Si(),
-        Mas(),
-    ],
-    ids=lambda m: type(m).__name__,
-)
-def test_a_run_in_the_tree_is_the_run_alone_bit_for_bit(method):
-    where = world(blobs(SIZES), dropout=0.2)
-    runs = runs_of(method, 4, SEEDS)
-    found = grown(runs, where)
-    for run in runs[::7]:
-        valid, test, lessons = alone(run, where)
-        assert torch.equal(found[run].valid, valid)
-        assert torch.equal(found[run].test, test)
-        assert not differing(found[run].lesson._replace(done=()), lessons[-1]._replace(done=()))
-        strengths = [effective_strength(method, x.memory) for x in lessons[1:]]
-        assert found[run].strengths == (None if None in strengths else tuple(strengths))
-        assert found[run].error is None
-
-
 @pytest.mark.parametrize("scenario", ["class", "domain"])
 def test_so_it_is_in_other_scenarios(scenario):
     where, method = world(blobs((40, 33, 70), scenario=scenario)), Nai()
