@@ -8,7 +8,7 @@ import torch
 from worlds import blobs, differing, world
 
 from nai import tree
-from nai.methods import Ewc, Finetune, Joint, Nai
+from nai.methods import Ewc, Finetune, Joint, Nai, OnlineSi
 from nai.seeds import Seeds
 from nai.states import Shelf, State, Store
 from nai.training import Training
@@ -64,8 +64,22 @@ def new_nodes(runs, before):
 @pytest.mark.parametrize("method", [Finetune(), Nai(reset="unimportant"), Ewc(labels="sample")], ids=str)
 @pytest.mark.parametrize("kept", [False, True], ids=["fresh", "kept moments"])
 def test_grown_in_rungs_is_grown_at_once_and_learns_only_what_is_new(method, kept, learnt, monkeypatch):
-    monkeypatch.setitem(globals(), "SHORT", Training(epochs=1, optimizer="kept" if kept else "fresh"))
-    where, runs = world(blobs(SIZES), dropout=0.2), runs_of(method, ORDERS, SEEDS)
+    training = Training(epochs=1, optimizer="kept" if kept else "fresh")
+    in_rungs(runs_of(method, ORDERS, SEEDS), world(blobs(SIZES), dropout=0.2), training, learnt, monkeypatch)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_so_it_is_on_a_stream_whose_stretches_go_over_tasks(momentum, learnt, monkeypatch):
+    training = Training(
+        epochs=1, batch=10, optimizer="kept", algorithm="sgd", momentum=momentum, boundaries="hidden"
+    )
+    where = world(blobs(SIZES, scenario="class"))
+    in_rungs(runs_of(OnlineSi(every=5), ORDERS, SEEDS), where, training, learnt, monkeypatch)
+
+
+def in_rungs(runs, where, training, learnt, monkeypatch):
+    """Runs in four calls that share states are what they are in one, and nothing is learnt twice."""
+    monkeypatch.setitem(globals(), "SHORT", training)
     whole = grown(runs, where)
     states, at = Shelf(ROOMY), 0
     for until in (3, 11, 30, 48):

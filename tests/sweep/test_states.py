@@ -47,6 +47,12 @@ def test_a_file_gives_back_every_number(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["one"]
 
 
+def test_so_does_that_of_a_state_without_moments(tmp_path):
+    bare = state()._replace(lesson=state().lesson._replace(optimizer={}))
+    write(tmp_path / "one", KEY, bare)
+    equal(read(tmp_path / "one", KEY), bare)
+
+
 def test_memory_comes_first_and_its_overflow_goes_to_files(tmp_path):
     disk = Disk(tmp_path / "states", 2 * state().nbytes)
     for n in range(4):
