@@ -84,6 +84,23 @@ ASKED = (
     Asked(
         "lwf", "shares", {"weighting": "shares"}, {"strength_0_is_finetuning": "shares weigh, not strength"}
     ),
+    Asked("er", "", {"size": 20}),
+    Asked("er", "online", {"size": 20, "selection": "class_balanced", "fill": "step"}),
+    Asked("er", "shares", {"size": 20, "weighting": "shares"}),
+    Asked("agem", "", {"size": 20}),
+    Asked("der", "", {"size": 20}),
+    Asked("der", "online", {"size": 20, "fill": "step"}),
+    Asked("derpp", "", {"size": 20}),
+    Asked("mir", "", {"size": 20, "replay": 5, "subsample": 12}),
+    Asked("gss", "", {"size": 20}),
+    Asked("gdumb", "", {"size": 20}),
+    Asked("latent_replay", "", {"size": 20}),
+    Asked(
+        "latent_replay",
+        "lower, slow",
+        {"size": 20, "above": 1, "slow": 0.3},
+        {"a_convolutional_net_learns_alone": "a lower layer of it cannot be replayed"},
+    ),
     Asked("ags_cl", untrue={"strength_0_is_finetuning": ACTS, "importances_only_grow": FADES}),
     Asked("ar1_star", untrue={"strength_0_is_finetuning": ACTS}),
     # gates that open a share of the neurons within a few steps

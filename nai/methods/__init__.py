@@ -1,16 +1,24 @@
 """Continual-learning methods, one rule a file; `METHODS` gives each its name."""
 
+from nai.methods.agem import Agem
 from nai.methods.ags_cl import AgsCl
 from nai.methods.ar1_star import Ar1Star
 from nai.methods.base import Context, Memory, Method
 from nai.methods.cwr_star import CwrStar
+from nai.methods.der import Der
+from nai.methods.derpp import DerPlusPlus
+from nai.methods.er import Er
 from nai.methods.ewc import Ewc
 from nai.methods.ewcpp import EwcPlusPlus
 from nai.methods.finetune import Finetune
+from nai.methods.gdumb import GDumb
+from nai.methods.gss import Gss
 from nai.methods.hat import Hat
 from nai.methods.joint import Joint
+from nai.methods.latent_replay import LatentReplay
 from nai.methods.lwf import Lwf
 from nai.methods.mas import Mas
+from nai.methods.mir import Mir
 from nai.methods.nai import Nai
 from nai.methods.online_ewc import OnlineEwc
 from nai.methods.online_mas import OnlineMas
@@ -36,6 +44,14 @@ METHODS: dict[str, type[Method]] = {
     "online_nai": OnlineNai,
     "rwalk": RWalk,
     "lwf": Lwf,
+    "er": Er,
+    "agem": Agem,
+    "der": Der,
+    "derpp": DerPlusPlus,
+    "mir": Mir,
+    "gss": Gss,
+    "gdumb": GDumb,
+    "latent_replay": LatentReplay,
     "ags_cl": AgsCl,
     "ucl": Ucl,
     "cwr_star": CwrStar,
@@ -47,19 +63,27 @@ METHODS: dict[str, type[Method]] = {
 
 __all__ = [
     "METHODS",
+    "Agem",
     "AgsCl",
     "Ar1Star",
     "Context",
     "CwrStar",
+    "Der",
+    "DerPlusPlus",
+    "Er",
     "Ewc",
     "EwcPlusPlus",
     "Finetune",
+    "GDumb",
+    "Gss",
     "Hat",
     "Joint",
+    "LatentReplay",
     "Lwf",
     "Mas",
     "Memory",
     "Method",
+    "Mir",
     "Nai",
     "OnlineEwc",
     "OnlineMas",

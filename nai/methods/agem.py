@@ -1,0 +1,89 @@
+"""Averaged gradient episodic memory."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from nai.methods import buffers
+from nai.methods.base import Context, Memory, Method, Span
+from nai.methods.replay import SELECTIONS, Store, task_gradients
+from nai.models import Network, Params
+from nai.seeds import Draw
+from nai.tasks import Batch, Rows
+
+
+@dataclass(frozen=True)
+class Agem(Method):
+    """A step's gradient may not work against that of samples of a buffer: what does is projected away.
+
+    size, selection and fill: of the buffer, as in `Er`. replay: samples of a reference gradient; 0: as many
+    as the step's own.
+    Source: Chaudhry, Ranzato, Rohrbach, Elhoseiny 2019, eq. 11.
+    Deviation: the buffer is one for all tasks, where the paper keeps as many samples of each, to which
+    `class_balanced` comes close.
+    """
+
+    size: int = 200
+    replay: int = 0
+    selection: str = "reservoir"
+    fill: str = "task"
+
+    ranges: ClassVar[Mapping[str, Span | tuple[str, ...]]] = {"selection": SELECTIONS}
+
+    def __post_init__(self) -> None:
+        self.store.check()
+
+    @property
+    def store(self) -> Store:
+        """The settings of its buffer."""
+        return Store(self.size, self.replay, self.selection, self.fill)
+
+    @property
+    def idle(self) -> frozenset[str]:
+        return self.store.idle
+
+    def step_draws(self, net: Network, batch: int) -> dict[str, Draw]:
+        return self.store.step_draws(net, batch)
+
+    def task_draws(self, net: Network, rows: int) -> dict[str, Draw]:
+        return self.store.task_draws(rows)
+
+    def start(
+        self, net: Network, params: Params, heads: Tensor, chance: torch.Generator
+    ) -> tuple[Params, Memory]:
+        return params, buffers.empty(self.size, heads.device)
+
+    def gradients(
+        self, net: Network, params: Params, batch: Batch, memory: Memory, context: Context
+    ) -> Params:
+        old = self.store.replayed(batch, memory, context)
+        own = task_gradients(net, params, batch, noise=context.noise, context=context)
+        return projected(own, task_gradients(net, params, old.batch, noise=old.noise, context=context))
+
+    def after_step(
+        self, before: Params, grads: Params, params: Params, memory: Memory, context: Context
+    ) -> tuple[Params, Memory]:
+        found = self.store.after_step(memory, context)
+        return params, found[0] if found else memory
+
+    def after_task(
+        self, net: Network, params: Params, rows: Rows, memory: Memory, context: Context
+    ) -> tuple[Params, Memory]:
+        found = self.store.after_task(memory, rows, context)
+        return params, found[0] if found else memory
+
+
+def projected(grads: Params, reference: Params) -> Params:
+    """The nearest gradients whose inner product with the reference is not negative."""
+    along, length = inner(grads, reference), inner(reference, reference)
+    # a reference of 0, as an empty buffer gives, has no inner product below 0
+    factor = torch.where(along < 0, along / length.clamp(min=torch.finfo(length.dtype).tiny), 0.0)
+    return {k: v - factor * reference[k] for k, v in grads.items()}
+
+
+def inner(a: Params, b: Params) -> Tensor:
+    """Inner product over all parameters, []."""
+    return torch.stack([(v * b[k]).sum() for k, v in a.items()]).sum()
