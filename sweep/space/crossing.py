@@ -111,7 +111,7 @@ def _defaults(space: Space, paths: Paths) -> Iterator[Finding]:
     for method in space.methods:
         searched = space.parameters(method.name)
         try:
-            values = published(method.name, space.benchmark.model_dump())
+            values = published(method.name, space.benchmark.model_dump(), space.training.options)
         except ValueError:  # its name is told to be unknown
             continue
         for name, value in conditions.completed(searched, values).items():

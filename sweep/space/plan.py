@@ -132,7 +132,7 @@ class Space(Table):
         name, searched = self.section(method).name, self.parameters(method)
         asked = [prior.values for prior in self.search.first if prior.method in (None, name)]
         if self.search.defaults:
-            asked.append(published(name, self.benchmark.model_dump()))
+            asked.append(published(name, self.benchmark.model_dump(), self.training.options))
         drawn = (
             {k: setting.drawn(values[k]) for k, setting in searched.items() if k in values}
             for values in asked

@@ -7,6 +7,7 @@ Jung et al. 2020 (EWC and SI on CIFAR), Kim & Lee 2021 with a strength of our ow
 
 import dataclasses
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from sweep.space.names import found
@@ -34,14 +35,20 @@ SCENARIOS = {"permuted": "domain", "rotated": "domain", "stream": "class"}
 RATE = 1e-3  # of Adam, in all of these
 
 
-def published(method: str, benchmark: Mapping[str, Any]) -> dict[str, Value]:
-    """A method's published settings on such a benchmark, by dotted name; its own defaults for the rest."""
+def published(
+    method: str, benchmark: Mapping[str, Any], training: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Value]:
+    """A method's published settings on such a benchmark, by dotted name; its own defaults for the rest.
+
+    training: what the space says of it; none of the rates is of descent, so beside that there is none.
+    """
     thing = found("method", method)
     out = {f"method.{k}": v for k, v in _defaults(thing).items()}
     scenario = benchmark.get("scenario", SCENARIOS.get(benchmark["name"], "task"))
     known = STRENGTHS.get(method, {}).get(LIKE.get(benchmark.get("dataset", ""), "mnist"), {})
     strength = {"method.strength": known[scenario]} if scenario in known else {}
-    return {**out, **strength, "training.rate": RATE}
+    rate = {"training.rate": RATE} if training.get("algorithm", "adam") != "sgd" else {}
+    return {**out, **strength, **rate, "training.algorithm": "adam"}
 
 
 def _defaults(thing: object) -> dict[str, Value]:

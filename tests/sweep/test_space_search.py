@@ -230,6 +230,14 @@ def test_values_of_other_sections_are_named_in_full_with_or_without_quotes():
     assert space(searched, "search.defaults=true").priors()[0]["training.rate"] == 0.001
 
 
+def test_published_rates_are_of_adam_alone():
+    searched, default = "training.rate={low=1e-4, high=1e-2, log=true}", "search.defaults=true"
+    assert "training.rate" not in space(searched, default, "training.algorithm=sgd").priors()[0]
+    both = "training.algorithm={choices=['sgd', 'adam']}"
+    found = space(searched, default, both).priors()[0]
+    assert (found["training.algorithm"], found["training.rate"]) == ("adam", 0.001)
+
+
 @pytest.mark.parametrize(
     ("setting", "value", "drawn"),
     [("{low=1, high=5}", 3, 3.0), ("{low=1.0, high=3.0, step=0.5}", 1.5, 1.5), ("{choices=[2, 3]}", 3, 3.0)],
