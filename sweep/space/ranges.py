@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sweep.space.mistakes import Finding, Path, shown, suggestion
+from sweep.space.mistakes import Finding, Path, shown
 from sweep.space.names import found
 
 Data = dict[str, Any]
@@ -55,10 +55,7 @@ def _searched(own: Data, asked: Any) -> Data:
 def _listed(own: Data, name: str, shipped: Data, asked: tuple[str, ...]) -> tuple[str, ...]:
     for key in asked:
         if key not in shipped:
-            known = f"{name} ships ranges of {', '.join(shipped)}"
-            raise ValueError(
-                f"{key} has no range; {suggestion(key, shipped)} {known}, others are to be written"
-            )
+            raise ValueError(f"{name} ships no range of {key}, but of {', '.join(shipped)}: write one out")
         if key in own:
             raise ValueError(f"{key} is given in this table as well: leave it out here or there")
     return asked
@@ -67,11 +64,14 @@ def _listed(own: Data, name: str, shipped: Data, asked: tuple[str, ...]) -> tupl
 def _acting(own: Data, thing: Any, shipped: Data) -> tuple[str, ...]:
     """Settings that the table does not give, and that something reads."""
     left = {key: shipped[key] for key in shipped if key not in own}
-    owners = {key: thing.acts_with[key] for key in left if key in thing.acts_with}
-    idle = {
-        key for key, (owner, values) in owners.items() if not _values(owner, own, thing, left) & set(values)
-    }
+    owners = {key: owned for key, owned in _owners(thing).items() if key in left}
+    idle = {key for key, (o, values) in owners.items() if not _values(o, own, thing, left) & set(values)}
     return tuple(key for key in left if key not in idle)
+
+
+def _owners(thing: Any) -> Mapping[str, tuple[str, tuple[str, ...]]]:
+    """Settings that are read with some values of another alone."""
+    return getattr(thing, "acts_with", {})
 
 
 def _values(owner: str, own: Data, thing: Any, searched: Mapping[str, Any]) -> set[Any]:
@@ -79,17 +79,20 @@ def _values(owner: str, own: Data, thing: Any, searched: Mapping[str, Any]) -> s
     if owner in searched:
         return set(searched[owner])
     written = own.get(owner, getattr(thing, owner, None))
-    return set(written.get("choices", ())) if isinstance(written, dict) else {written}
+    given = written.get("choices") if isinstance(written, dict) else (written,)
+    # whatever else is there is a mistake, and told as that
+    return {value for value in given if isinstance(value, str)} if isinstance(given, tuple) else set()
 
 
 def _setting(key: str, own: Data, thing: Any, *, among: Mapping[str, Any]) -> Data:
     """A shipped range as a space would have it, with the condition that it hangs on."""
     span = among[key]
-    plain = hasattr(span, "low")
-    setting = {"low": span.low, "high": span.high, **({"log": True} if span.log else {})} if plain else {}
-    setting = setting or {"choices": tuple(span)}
-    owner, fitting = thing.acts_with.get(key, (None, ()))
+    if hasattr(span, "low"):
+        setting: Data = {"low": span.low, "high": span.high, **({"log": True} if span.log else {})}
+    else:
+        setting = {"choices": tuple(span)}
+    owner, fitting = _owners(thing).get(key, ("", ()))
     chosen = _values(owner, own, thing, among) if owner else set()
-    if chosen - set(fitting):
+    if set(fitting) & chosen < chosen and set(fitting) & chosen:
         setting["when"] = {owner: tuple(value for value in fitting if value in chosen)}
     return setting

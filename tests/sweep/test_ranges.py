@@ -91,11 +91,11 @@ def test_a_space_holds_its_ranges_whatever_is_shipped_later(monkeypatch):
         ('name = "finetune"\nsearch = true', "finetune ships no ranges: write them, such as strength = {"),
         (
             'name = "nai"\nsearch = ["strenght"]',
-            "strenght has no range; did you mean strength? nai ships ranges of strength,",
+            "nai ships no range of strenght, but of strength, normalization, reset",
         ),
         (
             'name = "nai"\nsearch = ["eps"]',
-            "eps has no range; known: strength, normalization, reset nai ships",
+            "nai ships no range of eps, but of strength, normalization, reset: write one out",
         ),
         ('name = "mas"\nsearch = ["strength"]\nstrength = 1.0', "strength is given in this table as well"),
         ('name = "nay"\nsearch = true', "unknown method nay; did you mean nai?"),
@@ -130,6 +130,17 @@ def test_a_setting_that_hangs_on_a_searched_one_exists_with_its_values_alone(min
     assert found["share"].when == {"method.kind": ("mixed",)}
     assert found["depth"] == Range(low=1, high=4) and found["depth"].whole
     assert found["kind"] == Choice(choices=("plain", "mixed"))
+
+
+def test_a_setting_asked_for_that_nothing_reads_is_a_mistake(mine):
+    words = "share: acts only with kind 'mixed' or 'bent': leave it out"
+    assert words in mistake(mine, 'method.search=["share"]')
+
+
+@pytest.mark.parametrize("given", ["[{a = 1}]", "{choices = 3}", "{low = 1, high = 2}", "{choices = [[1]]}"])
+def test_a_mistake_in_the_one_that_it_hangs_on_is_told_as_that(mine, given):
+    with pytest.raises(Mistakes, match=r"method\.kind"):
+        loads(f"{SPACE}{mine}kind = {given}\n")
 
 
 def test_a_setting_that_hangs_on_a_written_one_is_searched_where_it_acts(mine):
