@@ -80,7 +80,7 @@ class EwcPlusPlus(Method):
     def after_task(
         self, net: Network, params: Params, rows: Rows, memory: Memory, context: Context
     ) -> tuple[Params, Memory]:
-        return params, memory | consolidated(params, memory)
+        return (params, memory) if self.every else self.after_stretch(net, params, memory, context)
 
 
 def running_fisher(before: Params, memory: Memory, context: Context, alpha: float) -> Memory:

@@ -81,12 +81,14 @@ class OnlineMas(Method):
     def after_stretch(
         self, net: Network, params: Params, memory: Memory, context: Context
     ) -> tuple[Params, Memory]:
-        return params, memory | self._consolidated(params, memory)
+        mean = below("size", memory)
+        omega = {k: self.eta * memory[f"importance.{k}"] + v for k, v in mean.items()}
+        return params, memory | under("importance", omega) | under("anchor", {k: params[k] for k in mean})
 
     def after_task(
         self, net: Network, params: Params, rows: Rows, memory: Memory, context: Context
     ) -> tuple[Params, Memory]:
-        return params, memory | self._consolidated(params, memory)
+        return (params, memory) if self.every else self.after_stretch(net, params, memory, context)
 
     def _running(self, before: Params, memory: Memory, context: Context) -> Memory:
         """The moving average of the size of each sample's own gradient, after one more step."""
@@ -99,9 +101,3 @@ class OnlineMas(Method):
         alpha = torch.where(memory["seen"] == 0, 1.0, self.alpha)  # the first batch starts the average
         mean = {k: alpha * v + (1 - alpha) * old[k] for k, v in new.items()}
         return under("size", mean) | {"seen": memory["seen"] + 1}
-
-    def _consolidated(self, params: Params, memory: Memory) -> Memory:
-        """The moving average as importance, around the weights as they are."""
-        mean = below("size", memory)
-        omega = {k: self.eta * memory[f"importance.{k}"] + v for k, v in mean.items()}
-        return under("importance", omega) | under("anchor", {k: params[k] for k in mean})

@@ -88,12 +88,18 @@ class OnlineNai(Method):
     def after_stretch(
         self, net: Network, params: Params, memory: Memory, context: Context
     ) -> tuple[Params, Memory]:
-        return params, memory | self._consolidated(net, params, memory)
+        means, rule = below("mean", memory), NORMALISERS[self.normalization]
+        new = matched(
+            [normalised(rule, m, memory[f"variance.{k}"].sqrt(), self.eps) for k, m in means.items()]
+        )
+        omega = {k: self.eta * memory[f"omega.{k}"] + v for k, v in zip(means, new, strict=True)}
+        anchors = {name: params[name] for name in net.body()}
+        return params, memory | under("omega", omega) | under("anchor", anchors) | spread(net, omega, params)
 
     def after_task(
         self, net: Network, params: Params, rows: Rows, memory: Memory, context: Context
     ) -> tuple[Params, Memory]:
-        return params, memory | self._consolidated(net, params, memory)
+        return (params, memory) if self.every else self.after_stretch(net, params, memory, context)
 
     def _running(self, before: Params, memory: Memory, context: Context) -> Memory:
         """Mean and variance after one more step: of all batches, each with alpha x (1 - alpha)^age."""
@@ -107,15 +113,6 @@ class OnlineNai(Method):
             out[f"mean.{layer.name}"] = memory[f"mean.{layer.name}"] + alpha * apart
             out[f"variance.{layer.name}"] = (1 - alpha) * (old + alpha * apart.square()) + alpha * squares
         return out
-
-    def _consolidated(self, net: Network, params: Params, memory: Memory) -> Memory:
-        """The running statistics as importance, around the weights as they are."""
-        means, rule = below("mean", memory), NORMALISERS[self.normalization]
-        spreads = {k: v.sqrt() for k, v in below("variance", memory).items()}
-        new = matched([normalised(rule, mean, spreads[k], self.eps) for k, mean in means.items()])
-        omega = {k: self.eta * memory[f"omega.{k}"] + v for k, v in zip(means, new, strict=True)}
-        anchors = {name: params[name] for name in net.body()}
-        return under("omega", omega) | under("anchor", anchors) | spread(net, omega, params)
 
 
 def spread(net: Network, omega: Params, params: Params) -> Memory:

@@ -76,4 +76,4 @@ class OnlineSi(Method):
     def after_task(
         self, net: Network, params: Params, rows: Rows, memory: Memory, context: Context
     ) -> tuple[Params, Memory]:
-        return params, consolidated(params, memory, self.damping)
+        return (params, memory) if self.every else self.after_stretch(net, params, memory, context)
