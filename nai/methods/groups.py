@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from nai.methods.anchored import shaped
+from nai.methods.anchored import shaped, under
+from nai.methods.base import Memory
 from nai.models import Network, Params
 
 
@@ -28,6 +29,12 @@ def columns(values: Tensor, weight: Tensor) -> Tensor:
     """
     repeated = values.repeat_interleave(weight.shape[1] // values.shape[0])
     return repeated.view(1, -1, *[1] * (weight.ndim - 2))
+
+
+def spread(net: Network, omega: Params, params: Params) -> Memory:
+    """Importance of each hidden layer's parameters, broadcastable to it, from that of its neurons, [units]."""
+    own = {name: shaped(omega[layer.name], params[name]) for layer in net.hidden for name in layer.parameters}
+    return under("importance", own)
 
 
 def proximal(params: Params, anchors: Params, omega: Tensor, reach: Tensor) -> Params:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from nai.importance.activation import STATISTICS, gap, moments
-from nai.methods.anchored import below, pull, shaped, spring_of, under
+from nai.methods.anchored import below, pull, spring_of, under
 from nai.methods.base import Context, Memory, Method, Span, Spring, one_of, positive, whole, within
+from nai.methods.groups import spread
 from nai.models import Network, Params
 from nai.normalise import NORMALISERS, matched, normalised
 from nai.tasks import Rows, gather
@@ -113,9 +114,3 @@ class OnlineNai(Method):
             out[f"mean.{layer.name}"] = memory[f"mean.{layer.name}"] + alpha * apart
             out[f"variance.{layer.name}"] = (1 - alpha) * (old + alpha * apart.square()) + alpha * squares
         return out
-
-
-def spread(net: Network, omega: Params, params: Params) -> Memory:
-    """Importance of each hidden layer's parameters, broadcastable to it, from that of its neurons."""
-    own = {name: shaped(omega[layer.name], params[name]) for layer in net.hidden for name in layer.parameters}
-    return under("importance", own)
