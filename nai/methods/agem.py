@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from nai.methods import buffers
+from nai.methods.anchored import shaped
 from nai.methods.base import Context, Memory, Method, Span
 from nai.methods.replay import SELECTIONS, Store, task_gradients
 from nai.models import Network, Params
@@ -31,6 +32,7 @@ class Agem(Method):
     selection: str = "reservoir"
     fill: str = "task"
 
+    elementwise: ClassVar[frozenset[str]] = frozenset({"gradients"})  # which takes whole stacks
     ranges: ClassVar[Mapping[str, Span | tuple[str, ...]]] = {"selection": SELECTIONS}
 
     def __post_init__(self) -> None:
@@ -61,7 +63,8 @@ class Agem(Method):
     ) -> Params:
         old = self.store.replayed(batch, memory, context)
         own = task_gradients(net, params, batch, noise=context.noise, context=context)
-        return projected(own, task_gradients(net, params, old.batch, noise=old.noise, context=context))
+        old_ones = task_gradients(net, params, old.batch, noise=old.noise, context=context)
+        return projected(own, old_ones, context.depth.ndim)
 
     def after_step(
         self, before: Params, grads: Params, params: Params, memory: Memory, context: Context
@@ -76,14 +79,14 @@ class Agem(Method):
         return params, found[0] if found else memory
 
 
-def projected(grads: Params, reference: Params) -> Params:
-    """The nearest gradients whose inner product with the reference is not negative."""
-    along, length = inner(grads, reference), inner(reference, reference)
+def projected(grads: Params, reference: Params, axes: int) -> Params:
+    """The nearest gradients whose inner product with the reference is not negative; axes: of the stack."""
+    along, length = inner(grads, reference, axes), inner(reference, reference, axes)
     # a reference of 0, as an empty buffer gives, has no inner product below 0
     factor = torch.where(along < 0, along / length.clamp(min=torch.finfo(length.dtype).tiny), 0.0)
-    return {k: v - factor * reference[k] for k, v in grads.items()}
+    return {k: v - shaped(factor, v) * reference[k] for k, v in grads.items()}
 
 
-def inner(a: Params, b: Params) -> Tensor:
-    """Inner product over all parameters, []."""
-    return torch.stack([(v * b[k]).sum() for k, v in a.items()]).sum()
+def inner(a: Params, b: Params, axes: int) -> Tensor:
+    """Inner product over all parameters, one for each place of a stack."""
+    return torch.stack([(v * b[k]).flatten(axes).sum(-1) for k, v in a.items()]).sum(0)

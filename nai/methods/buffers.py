@@ -88,14 +88,15 @@ def without_repeats(memory: Memory, rows: Rows, keys: Tensor) -> tuple[Memory, R
 def picked(memory: Memory, chance: Tensor, count: int) -> Picked:
     """So many different samples of the buffer, or all where it holds fewer; padding has weight 0.
 
-    chance: [size], as `uniform` draws it.
+    chance: [size], as `uniform` draws it. Whole stacks as well, with a leading axis each.
     """
     filled = memory["slots"] >= 0
-    found = torch.where(filled, chance, NO_KEY).topk(min(count, len(chance)), largest=False).indices
-    places = F.pad(found, (0, rows_for(count) - len(found)))
-    live = torch.arange(len(places), device=places.device) < filled.sum().clamp(max=count)
-    weights = live / live.sum().clamp(min=1)
-    return Picked(places, Rows(memory["slots"].gather(0, places).clamp(min=0), weights))
+    found = torch.where(filled, chance, NO_KEY).topk(min(count, chance.shape[-1]), largest=False).indices
+    places = F.pad(found, (0, rows_for(count) - found.shape[-1]))
+    held = filled.sum(-1, keepdim=True).clamp(max=count)
+    live = torch.arange(places.shape[-1], device=places.device) < held
+    weights = live / held.clamp(min=1)
+    return Picked(places, Rows(memory["slots"].gather(-1, places).clamp(min=0), weights))
 
 
 def carried(memory: Memory, origin: Tensor, held: Tensor, fresh: Tensor) -> Tensor:

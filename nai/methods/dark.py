@@ -42,13 +42,18 @@ def slope(logits: Tensor, batch: Batch, goal: Tensor, context: Context) -> Tenso
     """Derivative of the weighted mean of squared distances of logits [batch, outputs] in use from a goal."""
     used = mask_of(batch, context)
     apart = torch.where(used, logits - goal, 0.0)
-    return 2 * apart * (batch.weights / used.sum(1))[:, None]
+    return 2 * apart * (batch.weights / used.sum(-1))[..., None]
 
 
 def gradients(
     net: Network, params: Params, old: Replayed, memory: Memory, *, alpha: float | Tensor, context: Context
 ) -> Params:
     """Gradient of alpha x the mean squared distance of replayed samples' logits from those stored."""
-    batch, goal = weighed(old.batch, alpha), memory["logits"][old.places]
+    batch, goal = weighed(old.batch, alpha), at(memory["logits"], old.places)
     own = partial(slope, batch=batch, goal=goal, context=context)
     return gradients_by(net, params, batch.inputs, own, noise=old.noise)
+
+
+def at(stored: Tensor, places: Tensor) -> Tensor:
+    """What is stored in slots [..., size, n] at places [..., batch], for one lesson or a whole stack."""
+    return stored.gather(-2, places[..., None].expand(*places.shape, stored.shape[-1]))

@@ -32,6 +32,7 @@ class Der(Method):
     selection: str = "reservoir"
     fill: str = "task"
 
+    elementwise: ClassVar[frozenset[str]] = frozenset({"gradients"})  # which takes whole stacks
     late: ClassVar[frozenset[str]] = frozenset({"alpha"})
     ranges: ClassVar[Mapping[str, Span | tuple[str, ...]]] = {
         "alpha": Span(0.05, 2.0, log=True),

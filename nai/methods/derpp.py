@@ -31,6 +31,7 @@ class DerPlusPlus(Method):
     selection: str = "reservoir"
     fill: str = "task"
 
+    elementwise: ClassVar[frozenset[str]] = frozenset({"gradients"})  # which takes whole stacks
     late: ClassVar[frozenset[str]] = frozenset({"alpha", "beta"})
     ranges: ClassVar[Mapping[str, Span | tuple[str, ...]]] = {
         "alpha": Span(0.05, 2.0, log=True),
@@ -69,7 +70,7 @@ class DerPlusPlus(Method):
         self, net: Network, params: Params, batch: Batch, memory: Memory, context: Context
     ) -> Params:
         old = self.store.replayed(batch, memory, context)
-        again = replayed("second", memory, context, count=self.replay or len(batch.weights))
+        again = replayed("second", memory, context, count=self.replay or batch.weights.shape[-1])
         labelled = weighed(again.batch, self.beta)
         return plus(
             task_gradients(net, params, batch, noise=context.noise, context=context),

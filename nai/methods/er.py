@@ -36,6 +36,7 @@ class Er(Method):
     fill: str = "task"
     weighting: str = "mean"
 
+    elementwise: ClassVar[frozenset[str]] = frozenset({"gradients"})  # which takes whole stacks
     ranges: ClassVar[Mapping[str, Span | tuple[str, ...]]] = {
         "selection": SELECTIONS,
         "weighting": WEIGHTINGS,

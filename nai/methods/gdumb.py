@@ -29,6 +29,7 @@ class GDumb(Method):
     replay: int = 0
 
     from_scratch: ClassVar[bool] = True
+    elementwise: ClassVar[frozenset[str]] = frozenset({"gradients"})  # which takes whole stacks
 
     def __post_init__(self) -> None:
         whole(1, size=self.size)
@@ -54,5 +55,5 @@ class GDumb(Method):
     def gradients(
         self, net: Network, params: Params, batch: Batch, memory: Memory, context: Context
     ) -> Params:
-        own = replayed("replay", memory, context, count=self.replay or len(batch.weights))
+        own = replayed("replay", memory, context, count=self.replay or batch.weights.shape[-1])
         return task_gradients(net, params, own.batch, noise=own.noise, context=context)

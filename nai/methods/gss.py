@@ -1,6 +1,7 @@
 """Gradient-based sample selection, greedy."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +34,8 @@ class Gss(Method):
     size: int = 200
     replay: int = 0
     subset: int = 10
+
+    elementwise: ClassVar[frozenset[str]] = frozenset({"gradients"})  # which takes whole stacks
 
     def __post_init__(self) -> None:
         self.store.check()

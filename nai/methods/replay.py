@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.func import vjp
+from torch.func import vjp, vmap
 
 from nai.methods import buffers
 from nai.methods.anchored import below
@@ -61,7 +61,7 @@ class Store(NamedTuple):
 
     def replayed(self, batch: Batch, memory: Memory, context: Context) -> Replayed:
         """The samples that a step replays beside its own batch."""
-        return replayed("replay", memory, context, count=self.replay or len(batch.weights))
+        return replayed("replay", memory, context, count=self.replay or batch.weights.shape[-1])
 
     def after_step(self, memory: Memory, context: Context) -> tuple[Memory, Tensor] | None:
         """The buffer, and where each slot's content lay before, if steps fill it, and this one does."""
@@ -110,10 +110,16 @@ def gradients_by(
     *,
     noise: dict[str, Tensor],
 ) -> Params:
-    """Gradient of a loss given its derivative by the logits."""
+    """Gradient of a loss given its derivative by the logits; for one lesson or a whole stack."""
     if net.dense:
         return net.gradients(params, inputs, noise, slope)
-    logits, pulled = vjp(lambda p: net.trace(p, inputs, noise).logits, params)  # type: ignore[misc]
+
+    def answer(p: Params, x: Tensor, n: dict[str, Tensor]) -> Tensor:
+        return net.trace(p, x, n).logits
+
+    head = net.head.parameters[0]
+    many = params[head].ndim > len(net.shapes()[head])
+    logits, pulled = vjp(lambda p: (vmap(answer) if many else answer)(p, inputs, noise), params)  # type: ignore[misc]
     found: Params = pulled(slope(logits))[0]
     return found
 
@@ -133,7 +139,8 @@ def sample_losses(logits: Tensor, batch: Batch, context: Context) -> Tensor:
 
 
 def weighed(batch: Batch, factor: Tensor | float) -> Batch:
-    """The batch with its weights times a factor."""
+    """The batch with its weights times a factor, a number or one a lesson."""
+    factor = factor[..., None] if isinstance(factor, Tensor) else factor
     return batch._replace(weights=batch.weights * factor)
 
 
@@ -145,6 +152,6 @@ def plus(*parts: Params) -> Params:
 
 def shares(batch: Batch, old: Batch) -> tuple[Tensor, Tensor]:
     """Shares of live samples of two batches; all for the first where neither has any."""
-    new, kept = ((b.weights > 0).sum() for b in (batch, old))
+    new, kept = ((b.weights > 0).sum(-1) for b in (batch, old))
     share = kept / (new + kept).clamp(min=1)
     return 1 - share, share
