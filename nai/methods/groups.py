@@ -32,7 +32,7 @@ def columns(values: Tensor, weight: Tensor) -> Tensor:
 
 
 def spread(net: Network, omega: Params, params: Params) -> Memory:
-    """Importance of each hidden layer's parameters, broadcastable to it, from that of its neurons, [units]."""
+    """Importance of each hidden layer's parameters, broadcastable to them, from its neurons' [units]."""
     own = {name: shaped(omega[layer.name], params[name]) for layer in net.hidden for name in layer.parameters}
     return under("importance", own)
 
