@@ -387,12 +387,12 @@ def a_lesson_takes_what_is_foretold(case: Case) -> None:
 
 @law(has_importances)
 def importances_are_positive_in_sum_after_a_task(case: Case) -> None:
-    """None before the first task, none below 0 ever, and some above it after each."""
-    where = case.world(activation="tanh")
+    """None before the first task, none below 0 ever, and some above it after each, though the loss rises."""
+    where, training = case.world(activation="tanh"), dataclasses.replace(case.training, batch=8, rate=0.3)
     lesson = begin(where, case.method, Seeds())
     assert all(v.eq(0).all() for v in below("importance", lesson.memory).values())
     for task in ORDER:
-        (lesson,) = learn([lesson], [task], where, case.method, training=case.training, seeds=[Seeds()])
+        (lesson,) = learn([lesson], [task], where, case.method, training=training, seeds=[Seeds()])
         after = below("importance", lesson.memory)
         assert all(bool((v >= 0).all()) for v in after.values())
         assert sum(v.sum() for v in after.values()) > 0

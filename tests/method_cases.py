@@ -101,7 +101,9 @@ ASKED = (
         {"size": 20, "above": 1, "slow": 0.3},
         {"a_convolutional_net_learns_alone": "a lower layer of it cannot be replayed"},
     ),
-    Asked("ags_cl", untrue={"strength_0_is_finetuning": ACTS, "importances_only_grow": FADES}),
+    Asked(
+        "ags_cl", "", {"sparsity": 1.0}, {"strength_0_is_finetuning": ACTS, "importances_only_grow": FADES}
+    ),
     Asked("ar1_star", untrue={"strength_0_is_finetuning": ACTS}),
     # gates that open a share of the neurons within a few steps
     Asked("hat", "", {"strength": 0.01, "smax": 50.0, "gain": 3.0}, {"strength_0_is_finetuning": ACTS}, True),
