@@ -1,6 +1,7 @@
 """Algorithms, decay, steps and hidden boundaries: what they are in a plain loop, and what they refuse."""
 
 import dataclasses
+from pathlib import Path
 
 import oracles
 import pytest
@@ -218,6 +219,12 @@ def test_a_method_that_cannot_work_in_a_scenario_says_so():
 def test_a_mistake_names_value_rule_and_way_out(settings, mistake):
     with pytest.raises(ValueError, match=mistake):
         Training(**settings)
+
+
+def test_every_setting_is_in_the_documentation():
+    text = (Path(__file__).parents[2] / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    table = text.partition("## How a task is trained")[2].partition("## ")[0]
+    assert not [f.name for f in dataclasses.fields(Training) if f"`{f.name}`" not in table]
 
 
 def test_defaults_that_older_records_do_not_name_are_not_told():
