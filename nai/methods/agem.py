@@ -89,4 +89,6 @@ def projected(grads: Params, reference: Params, axes: int) -> Params:
 
 def inner(a: Params, b: Params, axes: int) -> Tensor:
     """Inner product over all parameters, one for each place of a stack."""
-    return torch.stack([(v * b[k]).flatten(axes).sum(-1) for k, v in a.items()]).sum(0)
+    # added up one by one: the order in which a sum over the first axis is taken depends on the others
+    first, *others = ((v * b[k]).flatten(axes).sum(-1) for k, v in a.items())
+    return sum(others, first)
