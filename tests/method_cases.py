@@ -9,6 +9,7 @@ from laws import Case
 from nai.methods import METHODS, Method
 
 FADES = "older importances fade, by its formula"
+WITHIN = "what a task learns is held within the task as well"
 ACTS = "strength is not all that it adds to finetuning"
 
 
@@ -76,9 +77,15 @@ ASKED = (
         {"every": 2},
         {
             "importances_only_grow": FADES,
-            "a_huge_strength_holds_what_is_important": "what a task learns is held within the task as well",
+            "a_huge_strength_holds_what_is_important": WITHIN,
         },
     ),
+    Asked("online_si"),
+    Asked("online_si", "online", {"every": 3}, {"a_huge_strength_holds_what_is_important": WITHIN}),
+    Asked("online_mas"),
+    Asked("online_mas", "online", {"every": 3}, {"a_huge_strength_holds_what_is_important": WITHIN}),
+    Asked("online_nai"),
+    Asked("online_nai", "online", {"every": 3}),
     Asked("rwalk", untrue={"importances_only_grow": FADES}),
     Asked("lwf"),
     Asked(
