@@ -4,16 +4,21 @@
 
 Runs the spaces search_spaces/published/*.toml that the rows need, as far as they are not on record, and keeps
 records and results in docs/studies. Nothing is tuned: settings are published ones, and a figure outside of
-its band stays there. --table runs nothing and prints the table from what is on record.
+its band stays there. Van de Ven et al. share the digits out to tasks anew with every seed (0/1, 2/3, ... with
+the first): so do we, five times. --table runs nothing and prints the table from what is on record.
 """
 
 import argparse
 import json
+import random
 import shutil
+import statistics
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from scipy import stats
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run from a clone, installed or not
@@ -59,16 +64,43 @@ ROWS = (
     Published(22, "baselines_ewc_permuted", "ewc", "Permuted MNIST, 10 tasks", "83", CLB, (80, 96)),
     Published(23, "baselines_agem_online", "agem", "Permuted MNIST, 17 tasks, one pass", "81", CLB, (76, 86)),
 )
+SHARED_OUT = tuple(
+    sorted(range(10)) if seed == 0 else random.Random(seed).sample(range(10), 10) for seed in range(5)
+)
+"""The digits in the order in which pairs of them make up tasks, for each seed of van de Ven's protocol."""
 HEAD = ("row", "protocol", "method", "published", "source", "band", "ours", "seeds", "in its band", "command")
 
 
-def measured(one: Published) -> dict[str, Any] | None:
-    """The line of our results that answers a published figure; None while it is not on record."""
-    file = STUDIES / one.space / "results.json"
-    if not file.exists():
+def changes(space: str) -> dict[str, list[str]]:
+    """The sweeps that a space stands for, by folder: overrides of it."""
+    if not space.startswith("van_de_ven"):
+        return {space: []}
+    return {
+        f"{space}/{seed}": [
+            f"benchmark.class_order={list(digits)}",
+            f"confirm.seeds={{init=[{seed}], data=[{seed}]}}",
+            f"seeds={{init=[{seed}], data=[{seed}]}}",
+        ]
+        for seed, digits in enumerate(SHARED_OUT)
+    }
+
+
+def measured(one: Published) -> tuple[float, float, int] | None:
+    """Mean, half of the 95 % interval and number of seeds of our answer; None while it is not on record."""
+    found = [line for folder in changes(one.space) if (line := _line(STUDIES / folder, one.method))]
+    if len(found) < len(changes(one.space)):
         return None
-    table = json.loads(file.read_text())["table"]
-    return next((line for line in table if line["method"] == one.method and line["mean"] is not None), None)
+    means = [100 * line["mean"] for line in found]
+    if len(found) == 1:
+        return means[0], 100 * (found[0]["half"] or 0), found[0]["seeds"]
+    half = stats.t.ppf(0.975, len(means) - 1) * statistics.stdev(means) / len(means) ** 0.5
+    return statistics.mean(means), float(half), len(means)
+
+
+def _line(folder: Path, method: str) -> dict[str, Any] | None:
+    file = folder / "results.json"
+    table = json.loads(file.read_text())["table"] if file.exists() else []
+    return next((line for line in table if line["method"] == method and line["mean"] is not None), None)
 
 
 def lines(rows: Sequence[Published] = ROWS) -> Iterator[tuple[str, ...]]:
@@ -79,10 +111,10 @@ def lines(rows: Sequence[Published] = ROWS) -> Iterator[tuple[str, ...]]:
         found = measured(one)
         ours, seeds, inside = "not run", "", ""
         if found:
-            mean, half = 100 * found["mean"], 100 * (found["half"] or 0)
-            ours, seeds = f"{mean:.2f} ± {half:.2f}", str(found["seeds"])
+            mean, half, count = found
+            ours, seeds = f"{mean:.2f} ± {half:.2f}", str(count)
             inside = "yes" if low <= mean <= high else "**no**"
-        yield (*said, ours, seeds, inside, f"`nai-sweep run published/{one.space}`")
+        yield (*said, ours, seeds, inside, f"`python benchmarks/published.py --rows {one.row}`")
 
 
 def markdown(rows: Sequence[Published] = ROWS) -> str:
@@ -91,15 +123,25 @@ def markdown(rows: Sequence[Published] = ROWS) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (HEAD, ruled, *lines(rows)))
 
 
-def kept(space: str, folder: Path) -> None:
+def kept(space: str, changed: Sequence[str], ran: Path, home: Path) -> None:
     """Puts what a published figure rests on into docs/studies."""
-    from sweep.space import shipped
+    from sweep.space import read
 
-    home = STUDIES / space
     shutil.rmtree(home, ignore_errors=True)
-    shutil.copytree(folder / "records", home / "records")
-    shutil.copy(folder / "results.json", home / "results.json")
-    shutil.copy(shipped()[f"published/{space}"], home / "space.toml")
+    shutil.copytree(ran / "records", home / "records")
+    shutil.copy(ran / "results.json", home / "results.json")
+    (home / "space.toml").write_text(read(f"published/{space}", changed).to_toml())
+
+
+def run(space: str, changed: Sequence[str], out: Path, home: Path, *, engine: str) -> None:
+    """Runs a space with changes to its end, or goes on with it."""
+    from sweep import session
+    from sweep.space import read
+
+    ended = session.run(read(f"published/{space}", changed), out, engine=engine, track=False)
+    if ended.interrupted:
+        raise SystemExit(130)
+    kept(space, changed, out, home)
 
 
 def main() -> None:
@@ -115,11 +157,8 @@ def main() -> None:
     rows = [one for one in ROWS if one.row in args.rows]
     missing = dict.fromkeys(one.space for one in rows if not measured(one))
     for space in [] if args.table else missing:
-        from sweep.session import run
-
-        ended = run(f"published/{space}", args.runs / space, engine=args.engine, track=False)
-        if not ended.interrupted:
-            kept(space, args.runs / space)
+        for folder, changed in changes(space).items():
+            run(space, changed, args.runs / folder, STUDIES / folder, engine=args.engine)
     print(markdown(rows))
 
 
