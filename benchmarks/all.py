@@ -25,6 +25,7 @@ SHORT: dict[str, Sequence[str]] = {
     "importance_speed": ("--repeats", "1", "--samples", "2000"),
     "crossover": ("--repeats", "1"),
     "online_steps": ("--repeats", "1"),
+    "replay_steps": ("--repeats", "1"),
     "mlflow_logging": ("--runs", "40", "--repeats", "2"),
     "conv_cpu": ("--repeats", "3", "--accuracy", "0"),
     "ray_overhead": ("--quick",),

@@ -67,7 +67,8 @@ class Method(ABC):  # noqa: B024  (every hook has a default: finetuning)
     from_scratch: ClassVar[bool] = False  # each task starts anew, so the optimiser's moments do as well
 
     elementwise: ClassVar[frozenset[str]] = frozenset()
-    """Hooks (of adjust, after_step) that treat each number alone: they take whole stacks, to save time."""
+    """Hooks that take whole stacks, to save time: adjust and after_step if they treat each number alone, and
+    gradients if it is written for both."""
 
     late: ClassVar[frozenset[str]] = frozenset()
     """Hyperparameters (numbers) that act only once a task has been learnt, such as a penalty's strength.

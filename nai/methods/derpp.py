@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nai.methods import dark
 from nai.methods.base import Context, Memory, Method, Span, positive
-from nai.methods.replay import FILLS, Store, draws, plus, replayed, task_gradients, weighed
+from nai.methods.replay import Store, draws, plus, replayed, task_gradients, weighed
 from nai.models import Network, Params
 from nai.seeds import Draw
 from nai.tasks import Batch, Rows
@@ -36,7 +36,6 @@ class DerPlusPlus(Method):
     ranges: ClassVar[Mapping[str, Span | tuple[str, ...]]] = {
         "alpha": Span(0.05, 2.0, log=True),
         "beta": Span(0.05, 2.0, log=True),
-        "fill": FILLS,
     }
 
     def __post_init__(self) -> None:
