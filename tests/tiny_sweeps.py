@@ -97,7 +97,9 @@ class Mortal(Nai):
 
 @dataclass(frozen=True)
 class Doomed(Nai):
-    # strong neurons kill their worker until somebody mends it
+    # strong neurons kill their worker until somebody mends it; `pool` reads the strength, so it is not late
+    late = frozenset()
+
     def pool(self, done, task):
         if self.strength > 0.5 and not (HERE / "mended").exists():
             os.kill(os.getpid(), signal.SIGKILL)
