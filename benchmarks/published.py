@@ -9,14 +9,13 @@ the first): so do we, five times. --table runs nothing and prints the table from
 """
 
 import argparse
-import json
 import random
 import shutil
 import statistics
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from scipy import stats
 
@@ -86,21 +85,18 @@ def changes(space: str) -> dict[str, list[str]]:
 
 
 def measured(one: Published) -> tuple[float, float, int] | None:
-    """Mean, half of the 95 % interval and number of seeds of our answer; None while it is not on record."""
-    found = [line for folder in changes(one.space) if (line := _line(STUDIES / folder, one.method))]
-    if len(found) < len(changes(one.space)):
+    """Mean, half of the 95 % interval over seeds and their number, in per cent; None while not on record."""
+    from sweep import record
+
+    folders = [STUDIES / folder / "records" for folder in changes(one.space)]
+    if not all(folder.is_dir() for folder in folders):
         return None
-    means = [100 * line["mean"] for line in found]
-    if len(found) == 1:
-        return means[0], 100 * (found[0]["half"] or 0), found[0]["seeds"]
-    half = stats.t.ppf(0.975, len(means) - 1) * statistics.stdev(means) / len(means) ** 0.5
-    return statistics.mean(means), float(half), len(means)
-
-
-def _line(folder: Path, method: str) -> dict[str, Any] | None:
-    file = folder / "results.json"
-    table = json.loads(file.read_text())["table"] if file.exists() else []
-    return next((line for line in table if line["method"] == method and line["mean"] is not None), None)
+    rows = [row for folder in folders for row in record.read(folder).rows if row["method"] == one.method]
+    final = [100 * statistics.mean(row["test"][-1]) for row in rows]  # a run for each seed
+    if len(final) < 2:
+        return None
+    half = stats.t.ppf(0.975, len(final) - 1) * statistics.stdev(final) / len(final) ** 0.5
+    return statistics.mean(final), float(half), len(final)
 
 
 def lines(rows: Sequence[Published] = ROWS) -> Iterator[tuple[str, ...]]:
