@@ -111,26 +111,33 @@ def crossed(orders: Sequence[Order], seeds: Sequence[Seed]) -> tuple[Run, ...]:
 
 
 class Piece(NamedTuple):
-    """One run of one of the works that are dealt with together."""
+    """One run of a work; sorted, they are in the succession of the order tree: what begins alike together."""
 
-    key: tuple[Seed, Order]
-    """Pieces sorted by it are in the succession of the order tree: what begins alike lies together."""
-    work: int
-    run: Run
-
-
-def pieces(works: Sequence[Work]) -> list[Piece]:
-    """All runs of works of one family, neighbours in the order tree together."""
-    found = (Piece((run.seeds, run.order), n, run) for n, work in enumerate(works) for run in work.runs)
-    return sorted(found, key=lambda piece: (piece.key, piece.work))
+    seeds: Seed
+    order: Order
+    number: int  # of the work, by arrival
+    work: Work
 
 
-def joined(some: Iterable[Piece], works: Sequence[Work]) -> tuple[Work, ...]:
-    """The works, each with those of its runs that are among the pieces."""
+def pieces(works: Sequence[Work], first: int = 0) -> list[Piece]:
+    """All runs of works, which are numbered from `first` on."""
+    whole = enumerate(works, first)
+    return sorted(Piece(run.seeds, run.order, number, work) for number, work in whole for run in work.runs)
+
+
+def joined(some: Iterable[Piece]) -> tuple[Work, ...]:
+    """The works that the pieces are of, each with the runs that are among them."""
+    works: dict[int, Work] = {}
     runs: dict[int, list[Run]] = {}
     for piece in some:
-        runs.setdefault(piece.work, []).append(piece.run)
-    return tuple(works[n]._replace(runs=tuple(runs[n])) for n in sorted(runs))
+        works[piece.number] = piece.work
+        runs.setdefault(piece.number, []).append(Run(piece.order, piece.seeds))
+    return tuple(works[number]._replace(runs=tuple(runs[number])) for number in sorted(works))
+
+
+def reach(size: int) -> int:
+    """How far from a size a cut may be."""
+    return size // 3
 
 
 def cut(some: Sequence[Piece], size: int) -> int:
@@ -138,16 +145,15 @@ def cut(some: Sequence[Piece], size: int) -> int:
 
     A first task is thus trained by one worker alone, for all strengths that share it.
     """
-    reach = size // 3
-    places = range(max(1, size - reach), min(len(some) - 1, size + reach) + 1)
+    places = range(max(1, size - reach(size)), min(len(some) - 1, size + reach(size)) + 1)
     return min(places, key=lambda at: (_shared(some[at - 1], some[at]), abs(at - size)), default=size)
 
 
 def _shared(one: Piece, other: Piece) -> int:
     """What two pieces have in common: nothing, else their seeds and so many first tasks."""
-    if one.run.seeds != other.run.seeds:
+    if one.seeds != other.seeds:
         return 0
-    alike = zip(one.run.order, other.run.order, strict=False)
+    alike = zip(one.order, other.order, strict=False)
     return 1 + sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], alike))
 
 
@@ -158,7 +164,7 @@ def halves(job: Job) -> list[Job]:
         return [Job(job.works[:middle]), Job(job.works[middle:])]
     some = pieces(job.works)
     at = cut(some, len(some) // 2)
-    return [Job(joined(part, job.works)) for part in (some[:at], some[at:])]
+    return [Job(joined(part)) for part in (some[:at], some[at:])]
 
 
 class Pool:
@@ -169,7 +175,8 @@ class Pool:
 
     def __init__(self, grain: int = 1) -> None:
         self.grain = grain
-        self.waiting: list[Work] = []
+        self.waiting: dict[str, list[Piece]] = {}  # by family, the next one last
+        self.arrived = 0  # works
         self.again: list[Job] = []  # jobs whose worker died
         self.claimed: set[Cell] = set()  # of work that waits or is under way
         self.away: list[set[Cell]] = []  # what jobs under way have still to bring
@@ -182,7 +189,10 @@ class Pool:
         fresh = work.only(cell for cell in work.cells if cell not in self.claimed)
         if fresh.runs:
             self.claimed.update(fresh.cells)
-            self.waiting.append(fresh)
+            queue = self.waiting.setdefault(work.arm.family, [])
+            queue += pieces([fresh], self.arrived)
+            queue.sort(reverse=True)
+            self.arrived += 1
 
     def take(self, slots: int) -> Job | None:
         """A fair share of what waits for one of so many workers; None when nothing waits."""
@@ -205,17 +215,18 @@ class Pool:
         self.again.append(job)
 
     def _share(self, slots: int) -> int:
-        waiting = sum(len(work.runs) for work in self.waiting)
+        waiting = sum(map(len, self.waiting.values()))
         idle = max(1, slots - len(self.away))
         return max(-(-waiting // slots), min(-(-waiting // idle), self.grain))
 
     def _gathered(self, share: int) -> tuple[Work, ...]:
-        """The works of the first one's family, as far as the share goes: a part of their order tree."""
-        family = self.waiting[0].arm.family
-        works = [work for work in self.waiting if work.arm.family == family]
-        others = [work for work in self.waiting if work.arm.family != family]
-        some = pieces(works)
-        parts = -(-len(some) // share)
-        at = cut(some, -(-len(some) // parts)) if parts > 1 else len(some)
-        self.waiting = [*joined(some[at:], works), *others]
-        return joined(some[:at], works)
+        """What waits of the first family, as far as the share goes: a part of its order tree."""
+        family, queue = next(iter(self.waiting.items()))
+        parts = -(-len(queue) // share)
+        size = -(-len(queue) // parts)
+        at = cut(queue[: -size - reach(size) - 2 : -1], size) if parts > 1 else len(queue)
+        taken = queue[: -at - 1 : -1]
+        del queue[-at:]
+        if not queue:
+            del self.waiting[family]
+        return joined(taken)
