@@ -102,9 +102,11 @@ def learn(
     check_method(methods[0], training, world.scenario)
     world = world.under(training)
     together = [Pupil(*p) for p in zip(lessons, tasks, seeds, methods, strict=True)]
-    if stackable(world.net, world.device):
-        return _Class(together, world, training, many=True).taught()
-    return [_Class([p], world, training, many=False).taught()[0] for p in together]
+    many = stackable(world.net, world.device)
+    # a CPU rounds bfloat16 products of several matrices by how many there are
+    alone = not many or (training.precision == "bfloat16" and world.device.type == "cpu")
+    classes = [[pupil] for pupil in together] if alone else [together]
+    return [lesson for some in classes for lesson in _Class(some, world, training, many=many).taught()]
 
 
 class Pupil(NamedTuple):

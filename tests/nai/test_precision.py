@@ -101,6 +101,23 @@ def test_a_lesson_s_bits_do_not_depend_on_its_stack(method):
         assert [differing(a, b) for a, b in zip(parts, whole, strict=True)] == [[]] * 32
 
 
+def test_no_bit_depends_on_the_stack_where_a_cpu_s_products_of_several_matrices_would_round_otherwise():
+    blob = blobs((41, 7, 30, 18), classes=3, scenario="class")
+    where = world(blob, widths=[20, 28], activation="leaky_relu")
+    training = dataclasses.replace(LOW, batch=10, rate=0.01)
+    orders = [(2, 0, 1), (0, 1, 3), (3, 2, 0), (1, 3, 2), (0, 2, 3), (2, 1, 0), (1, 0, 2)]
+    for first in range(0, 42, 7):
+        seeds = [Seeds(n, n) for n in range(first, first + 7)]
+        alone = [
+            taught(where, Finetune(), order, training=training, seeds=own)
+            for order, own in zip(orders, seeds, strict=True)
+        ]
+        lessons = [begin(where, Finetune(), own) for own in seeds]
+        for tasks in zip(*orders, strict=True):
+            lessons = learn(lessons, tasks, where, Finetune(), training=training, seeds=seeds)
+        assert [differing(a, b) for a, b in zip(alone, lessons, strict=True)] == [[]] * 7
+
+
 @pytest.mark.parametrize("method", GUARDED, ids=name_of)
 @pytest.mark.parametrize("name", NETS)
 def test_strength_zero_is_finetuning(name, method):
