@@ -21,7 +21,7 @@ ARCHIVES = (
     "http://bias.csr.unibo.it/maltoni/download/core50/core50_128x128.zip",
     "https://vlomonaco.github.io/core50/data/batches_filelists_NICv2.zip",
 )
-FRAME = re.compile(r"s\d+/o(\d+)/\S+\.png")
+FRAME = re.compile(r"s\d+/o(\d+)/[\w-]+\.png")  # in its folder and nowhere else
 SIDE, MINI = 128, 32  # pixels of a frame, and of the small ones that are handed out too
 STAND_IN = 120  # blank samples of a batch
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

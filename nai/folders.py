@@ -61,12 +61,13 @@ def tiny_imagenet(root: Path) -> Source:
 
 
 def _tiny(folder: Path) -> Listed:
-    names = (folder / "wnids.txt").read_text(encoding="utf-8").split()
+    names = [Path(name).name for name in (folder / "wnids.txt").read_text(encoding="utf-8").split()]
     numbers = {name: number for number, name in enumerate(names)}
     train = [(file, number) for name, number in numbers.items() for file in _of_class(folder, name)]
     notes = folder / "val" / "val_annotations.txt"
     lines = notes.read_text(encoding="utf-8").splitlines() if notes.is_file() else []
-    test = [(folder / "val" / "images" / file, numbers[name]) for file, name, *_ in map(str.split, lines)]
+    images = folder / "val" / "images"  # and no file elsewhere, whatever the notes say
+    test = [(images / Path(file).name, numbers[name]) for file, name, *_ in map(str.split, lines)]
     if not train or not test:
         raise FileNotFoundError(f"{folder} lacks train/<class>/images or {notes.name}: unpack {TINY} again")
     files, labels = zip(*train, *test, strict=True)

@@ -64,7 +64,8 @@ def _decoded(file: Path, channels: int) -> Tensor:
     with extra(str(file.parent), "pillow"):
         from PIL import Image
     try:
-        with Image.open(file) as picture:
+        # by content, whatever the name says: other formats start programs of their own
+        with Image.open(file, formats=("PNG", "JPEG")) as picture:
             if picture.mode[0] in "IF":
                 raise ValueError(f"{file} has pixels of mode {picture.mode}: save it with 8 bits a channel")
             pixels = np.array(picture.convert(MODES[channels]))

@@ -49,8 +49,8 @@ class Confirm:
         return self.orders if count == len(self.orders) else self.space.confirm_orders(self.tasks, count)
 
     def _left(self) -> int:
-        """Orders that there are beside those which settings were chosen by."""
-        return math.factorial(self.tasks) - len(self.space.spent(self.tasks))
+        """Orders that there are beside those of the search."""
+        return math.factorial(self.tasks) - len(self.space.search_orders(self.tasks))
 
     def _enough(self) -> int:
         """How many orders the space's `until` asks for."""

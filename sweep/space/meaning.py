@@ -157,7 +157,7 @@ def _orders(data: Data, misshapen: list[Finding], tasks: int) -> list[Finding]:
     found = _lone(data) if len(drawn) == 1 else []
     try:
         if confirm := _form(data, ("confirm", "orders"), misshapen):
-            confirm.drawn(tasks, drawn if _searches(data) else ())
+            confirm.drawn(tasks, drawn if confirm.draws or _searches(data) else ())
     except ValueError as error:
         found.append(_undrawn(("confirm", "orders"), str(error)))
     return found

@@ -180,12 +180,14 @@ class Space(Table):
         design = self.confirm.design(tasks)
         if self.confirm.orders or design.orders.count is None:
             return design
-        left = math.factorial(tasks) - len(self.spent(tasks))
+        left = math.factorial(tasks) - len(self.search_orders(tasks))
         count = max(1, min(design.orders.count, left))
         return design._replace(orders=design.orders.model_copy(update={"count": count}))
 
     def confirm_orders(self, tasks: int, count: int | None = None) -> tuple[Order, ...]:
-        """The orders to confirm on: none that a choice was made by, unless the design is all.
+        """The orders to confirm on: none of the search's, unless the design is all.
+
+        Where nothing is searched, a design that names its orders may name those, too.
 
         count: so many of the same draw, which begins with those of a smaller count. ValueError when there are
         not so many.
@@ -194,7 +196,7 @@ class Space(Table):
         if design is None:
             return ()
         orders = design.orders if count is None else design.orders.model_copy(update={"count": count})
-        return orders.drawn(tasks, self.spent(tasks))
+        return orders.drawn(tasks, self.search_orders(tasks) if orders.draws else self.spent(tasks))
 
     @property
     def pairs(self) -> tuple[tuple[int, int], ...]:

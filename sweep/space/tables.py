@@ -45,6 +45,11 @@ class Orders(Table):
     orders: tuple[tuple[int, ...], ...] | None = None
     named: str | None = None
 
+    @property
+    def draws(self) -> bool:
+        """Whether orders are drawn, round those that must not come out; else the design names them."""
+        return self.design in ("random", "latin")
+
     def drawn(self, tasks: int, exclude: tuple[Order, ...] = ()) -> tuple[Order, ...]:
         """The orders themselves; ValueError when the design cannot give them."""
         return design(

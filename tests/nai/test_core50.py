@@ -145,6 +145,12 @@ def test_settings_that_do_not_exist_are_refused_before_anything_is_read(tmp_path
         benchmark("stream", dataset="core50", root=str(tmp_path), **options)
 
 
+@pytest.mark.parametrize("frame", ["s1/o1/../../secret.png", "s1/o1/a b.png"])
+def test_a_frame_elsewhere_is_refused(frame):
+    with pytest.raises(ValueError, match="secret|a b"):
+        core50._object(frame)
+
+
 def test_a_frame_of_no_object_is_refused():
     assert frames([(3, 50)])[0] == "s3/o50/C_03_50_000.png"
     for wrong in ("s3/o51/C_03_51_000.png", "s3/o0/x.png", "o1/x.png"):

@@ -70,3 +70,13 @@ def test_numbers_above_a_byte_are_refused_and_a_missing_extra_names_itself(tmp_p
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(ImportError, match=r"needs pillow: pip install 'nai-sweep\[data\]'"):
         pictures.read([tmp_path / "deep.png"])
+
+
+def test_a_picture_of_another_format_is_refused_whatever_its_name(tmp_path, monkeypatch):
+    from PIL import EpsImagePlugin
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *given: pytest.fail("a program was started"))
+    file = tmp_path / "x.png"
+    file.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\n%%EOF\n")
+    with pytest.raises(FileNotFoundError, match="cannot be read as a picture"):
+        pictures.read([file], 4)
