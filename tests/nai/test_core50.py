@@ -147,7 +147,7 @@ def test_settings_that_do_not_exist_are_refused_before_anything_is_read(tmp_path
 
 @pytest.mark.parametrize("frame", ["s1/o1/../../secret.png", "s1/o1/a b.png"])
 def test_a_frame_elsewhere_is_refused(frame):
-    with pytest.raises(ValueError, match="secret|a b"):
+    with pytest.raises(ValueError, match=r"secret|a b"):
         core50._object(frame)
 
 
