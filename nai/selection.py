@@ -31,7 +31,7 @@ class Continual:
 
     Source: De Lange et al. 2021, algorithm 1; that the last attempt is kept, and the strength decayed
     even after it, as in the authors' code.
-    Deviation: the first task has nothing to forget, so its strength is not decayed.
+    Deviation: a strength that acts once a task is learnt is not decayed in the first, with nothing to forget.
     """
 
     rates: tuple[float, ...] = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4)
@@ -71,6 +71,12 @@ class Continual:
         name, strength = type(method).__name__, _strength(method)
         if not strength > 0:
             raise ValueError(f"strength {strength} cannot decay: give {name} a high one to start from")
+        owner, fitting = method.acts_with.get("strength", ("", ()))
+        if owner and getattr(method, owner) not in fitting:
+            raise ValueError(
+                f"{name} does not read its strength with {owner} {getattr(method, owner)!r}: "
+                f"take {owner} {' or '.join(map(repr, fitting))}, or tune it otherwise"
+            )
         if overrides(method, "node"):
             raise ValueError(
                 f"{name} forgets the order of its tasks, on which choices hang: tune it otherwise"
@@ -183,8 +189,8 @@ class _Search:
             finite, accuracy = found.lesson.finite, found.accuracy.valid[pupil.task].item()
             if finite or pupil.taught is None:
                 pupil.taught = found._replace(choice=Choice(rate, pupil.strength, attempt, plain.accuracy))
-            first = not pupil.lesson.done
-            pupil.accepted = finite and (first or accuracy >= (1 - self.rule.tolerance) * plain.accuracy)
+            spared = not pupil.lesson.done and "strength" in self.method.late  # it has not acted yet
+            pupil.accepted = finite and (spared or accuracy >= (1 - self.rule.tolerance) * plain.accuracy)
             if not pupil.accepted:
                 pupil.strength *= self.rule.decay
 

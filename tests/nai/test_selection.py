@@ -9,7 +9,7 @@ from worlds import blobs, differing, marks, world
 
 from nai import selection
 from nai.learn import begin, learn
-from nai.methods import Ewc, Finetune, Joint, Mas, Method, Nai, Si
+from nai.methods import Ewc, Finetune, Joint, Lwf, Mas, Method, Nai, Si
 from nai.methods.anchored import effective_strength
 from nai.seeds import Seeds
 from nai.selection import Continual, grow_continually
@@ -238,6 +238,24 @@ def test_the_first_strength_that_clears_the_bar_is_taken_and_carried_on():
     assert [result.valid[k + 1, k].item() for k in range(3)] == [c.plain for c in result.chosen]
 
 
+def test_a_strength_that_acts_in_the_first_task_decays_there_too():
+    @dataclasses.dataclass(frozen=True)
+    class Still(Method):
+        strength: float = 8.0
+
+        def adjust(self, grads, params, memory, context):
+            return {k: v * (self.strength < 3.0) for k, v in grads.items()}
+
+    @dataclasses.dataclass(frozen=True)
+    class Late(Still):  # as it says of itself
+        late = frozenset({"strength"})
+
+    where = world(blobs(CLEAR, seed=2))
+    rule = Continual(rates=(1e-2,), decay=0.5, tolerance=0.0)
+    assert only(where, Still(), rule).chosen[0][1:3] == (2.0, 3)  # 8 and 4 are refused
+    assert only(where, Late(), rule).chosen[0][1:3] == (8.0, 1)
+
+
 def test_the_bar_is_a_share_of_plain_accuracy_with_its_end_included():
     where = world(blobs(CLEAR, seed=2))
     for tolerance, attempts in ((0.5, 1), (0.49, 2)):
@@ -340,6 +358,11 @@ def test_a_rule_that_cannot_be_is_refused(fields, message):
         (Finetune(), SHORT, "Finetune has no strength that could decay: tune it otherwise, without a"),
         (Joint(), SHORT, "Joint has no strength that could decay"),
         (Ewc(strength=0.0), SHORT, "strength 0.0 cannot decay: give Ewc a high one"),
+        (
+            Lwf(weighting="shares"),
+            SHORT,
+            "Lwf does not read its strength with weighting 'shares': take weighting",
+        ),
         (
             Ewc(),
             Training(optimizer="kept"),
