@@ -40,7 +40,7 @@ class OnlineMas(Method):
     ranges: ClassVar[Mapping[str, Span | tuple[str, ...]]] = {
         "strength": Mas.ranges["strength"],
         "alpha": Span(0.005, 0.5, log=True),
-        "every": Span(10, 1000, log=True),
+        "every": Span(5, 100, log=True),
         "eta": Span(0.0, 1.0),
     }
 

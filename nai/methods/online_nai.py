@@ -43,7 +43,7 @@ class OnlineNai(Method):
     ranges: ClassVar[Mapping[str, Span | tuple[str, ...]]] = {
         "strength": Span(1e-3, 1e1, log=True),
         "alpha": Span(0.005, 0.5, log=True),
-        "every": Span(10, 1000, log=True),
+        "every": Span(5, 100, log=True),
         "eta": Span(0.0, 1.0),
         "normalization": tuple(NORMALISERS),
     }

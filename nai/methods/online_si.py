@@ -32,7 +32,7 @@ class OnlineSi(Method):
     elementwise: ClassVar[frozenset[str]] = frozenset({"adjust", "after_step"})
     ranges: ClassVar[Mapping[str, Span | tuple[str, ...]]] = {
         "strength": Si.ranges["strength"],
-        "every": Span(10, 1000, log=True),
+        "every": Span(5, 100, log=True),
     }
 
     def __post_init__(self) -> None:
