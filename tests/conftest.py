@@ -4,6 +4,7 @@ import atexit
 import os
 import secrets
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -37,6 +38,8 @@ for name in [name for name in os.environ if name.startswith(("RAY_", "MLFLOW_", 
     del os.environ[name]
 os.environ.update(environment())
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a script's job in the background, and so its children
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def written(home: Path) -> list[str]:
