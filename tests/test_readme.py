@@ -76,3 +76,9 @@ def test_a_method_of_ones_own_sweeps_by_its_name(tmp_path: Path, monkeypatch: py
     assert ended.results["failed"] == 0 and ended.results["done"] == 4
     strengths = [one["settings"]["method"]["strength"] for one in ended.results["search"]]
     assert len(set(strengths)) == 2
+
+
+def test_every_method_is_named():
+    from nai.methods import METHODS
+
+    assert [name for name in METHODS if f"`{name}`" not in README] == []
