@@ -153,7 +153,8 @@ def main() -> None:
     rows = [one for one in ROWS if one.row in args.rows]
     missing = dict.fromkeys(one.space for one in rows if not measured(one))
     for space in [] if args.table else missing:
-        for folder, changed in changes(space).items():
+        left = {k: v for k, v in changes(space).items() if not (STUDIES / k / "records").is_dir()}
+        for folder, changed in left.items():
             run(space, changed, args.runs / folder, STUDIES / folder, engine=args.engine)
     print(markdown(rows))
 
