@@ -13,10 +13,11 @@ import random
 import shutil
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 from scipy import stats
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,7 +28,7 @@ CLB = "continual-learning-baselines"
 
 
 class Published(NamedTuple):
-    """A published figure, in per cent, with the band around it that counts as reproduced."""
+    """A published figure, in per cent, with the band around it that counts as reproduced, if any."""
 
     row: int
     space: str
@@ -35,7 +36,7 @@ class Published(NamedTuple):
     protocol: str
     figure: str
     source: str
-    band: tuple[float, float]
+    band: tuple[float, float] | None = None
 
 
 ROWS = (
@@ -62,7 +63,15 @@ ROWS = (
     Published(21, "baselines_mir_online", "mir", "Split MNIST, class, one pass", "87", CLB, (82, 92)),
     Published(22, "baselines_ewc_permuted", "ewc", "Permuted MNIST, 10 tasks", "83", CLB, (80, 96)),
     Published(23, "baselines_agem_online", "agem", "Permuted MNIST, 17 tasks, one pass", "81", CLB, (76, 86)),
+    Published(27, "van_de_ven_agem", "agem", "Split MNIST, class", "65", VDV),
+    Published(28, "baselines_gss", "gss", "Split MNIST, 1,000 images a task, class", "82", CLB),
+    Published(29, "baselines_lwf", "lwf", "Split MNIST, class", "23", CLB),
+    Published(30, "baselines_si_permuted", "si", "Permuted MNIST, 10 tasks", "83", CLB),
 )
+BY_NUMBER = {one.row: one for one in ROWS}
+NOISE = 24
+"""The row on how far accuracies scatter over orders; 25 and 26 want a GPU."""
+NUMBERS = (*range(1, NOISE + 1), *range(27, 31))
 SHARED_OUT = tuple(
     sorted(range(10)) if seed == 0 else random.Random(seed).sample(range(10), 10) for seed in range(5)
 )
@@ -84,39 +93,74 @@ def changes(space: str) -> dict[str, list[str]]:
     }
 
 
-def measured(one: Published) -> tuple[float, float, int] | None:
-    """Mean, half of the 95 % interval over seeds and their number, in per cent; None while not on record."""
+def on_record(space: str, method: str) -> list[dict[str, Any]]:
+    """A method's rows in a space's sweeps; none while one of them is not on record."""
     from sweep import record
 
-    folders = [STUDIES / folder / "records" for folder in changes(one.space)]
+    folders = [STUDIES / folder / "records" for folder in changes(space)]
     if not all(folder.is_dir() for folder in folders):
-        return None
-    rows = [row for folder in folders for row in record.read(folder).rows if row["method"] == one.method]
-    final = [100 * statistics.mean(row["test"][-1]) for row in rows]  # a run for each seed
-    if len(final) < 2:
+        return []
+    return [row for folder in folders for row in record.read(folder).rows if row["method"] == method]
+
+
+def measured(one: Published) -> tuple[float, float, int] | None:
+    """Mean, half of the 95 % interval over seeds and their number, in per cent; None while not on record."""
+    final = [100 * statistics.mean(row["test"][-1]) for row in on_record(one.space, one.method)]
+    if len(final) < 2:  # a run for each seed
         return None
     half = stats.t.ppf(0.975, len(final) - 1) * statistics.stdev(final) / len(final) ** 0.5
     return statistics.mean(final), float(half), len(final)
 
 
-def lines(rows: Sequence[Published] = ROWS) -> Iterator[tuple[str, ...]]:
-    """The table, line by line: ours is the mean over seeds with its 95 % interval."""
-    for one in rows:
-        low, high = one.band
-        said = [str(one.row), one.protocol, f"`{one.method}`", one.figure, one.source, f"{low:g} to {high:g}"]
-        found = measured(one)
-        ours, seeds, inside = "not run", "", ""
-        if found:
-            mean, half, count = found
-            ours, seeds = f"{mean:.2f} ± {half:.2f}", str(count)
-            inside = "yes" if low <= mean <= high else "**no**"
-        yield (*said, ours, seeds, inside, f"`python benchmarks/published.py --rows {one.row}`")
+def scatter(method: str) -> tuple[float, float] | None:
+    """Standard deviation over orders of the seeds' mean, in points, and the order's share of the variance."""
+    from sweep.analysis.intervals import order_share
+
+    rows = on_record("order_noise", method)
+    if not rows:
+        return None
+    runs = {(tuple(row["order"]), row["seed_init"]): statistics.mean(row["test"][-1]) for row in rows}
+    seeds = sorted({seed for _, seed in runs})
+    values = np.array([[runs[order, seed] for seed in seeds] for order in {order for order, _ in runs}])
+    return 100 * float(values.mean(1).std(ddof=1)), order_share(values) or 0.0
 
 
-def markdown(rows: Sequence[Published] = ROWS) -> str:
+def noise() -> tuple[str, ...]:
+    """The line of the table on orders."""
+    plain, held = scatter("finetune"), scatter("nai")
+    ours, seeds, inside = "not run", "", ""
+    if plain and held:
+        times = plain[0] / held[0]
+        ours = f"{plain[0]:.2f} and {held[0]:.2f}, {times:.1f} times; {plain[1]:.2f} and {held[1]:.2f}"
+        seeds, inside = "2", "yes" if times >= 4 else "**no**"
+    protocol = "Split MNIST, all 120 orders: deviation over orders; the order's share of the variance"
+    figures = "2.89 and 0.32, 9.0 times; .67 and .04"
+    said = (str(NOISE), protocol, "`finetune`, `nai`", figures, "our first trials", "at least 4 times")
+    return (*said, ours, seeds, inside, f"`python benchmarks/published.py --rows {NOISE}`")
+
+
+def within(one: Published, mean: float) -> str:
+    """Whether a mean lies in a row's band, in a word."""
+    if one.band is None:
+        return ""
+    return "yes" if one.band[0] <= mean <= one.band[1] else "**no**"
+
+
+def line(one: Published) -> tuple[str, ...]:
+    """A row's line of the table: ours is the mean over seeds with its 95 % interval."""
+    band = "{:g} to {:g}".format(*one.band) if one.band else "none set"
+    said = (str(one.row), one.protocol, f"`{one.method}`", one.figure, one.source, band)
+    ours, seeds, inside = "not run", "", ""
+    if found := measured(one):
+        mean, half, count = found
+        ours, seeds, inside = f"{mean:.2f} ± {half:.2f}", str(count), within(one, mean)
+    return (*said, ours, seeds, inside, f"`python benchmarks/published.py --rows {one.row}`")
+
+
+def markdown(numbers: Sequence[int] = NUMBERS) -> str:
     """The table as it stands in docs/results.md."""
-    ruled = ["---"] * len(HEAD)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (HEAD, ruled, *lines(rows)))
+    lines = [noise() if number == NOISE else line(BY_NUMBER[number]) for number in numbers]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (HEAD, ["---"] * len(HEAD), *lines))
 
 
 def kept(space: str, changed: Sequence[str], ran: Path, home: Path) -> None:
@@ -145,18 +189,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", type=int, nargs="+", default=[one.row for one in ROWS])
+    parser.add_argument("--rows", type=int, nargs="+", choices=NUMBERS, default=NUMBERS, metavar="N")
     parser.add_argument("--engine", choices=("tune", "inline"), default="tune")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where sweeps that stopped go on")
     parser.add_argument("--table", action="store_true")
     args = parser.parse_args()
-    rows = [one for one in ROWS if one.row in args.rows]
-    missing = dict.fromkeys(one.space for one in rows if not measured(one))
-    for space in [] if args.table else missing:
+    spaces = dict.fromkeys("order_noise" if n == NOISE else BY_NUMBER[n].space for n in args.rows)
+    for space in [] if args.table else spaces:
         left = {k: v for k, v in changes(space).items() if not (STUDIES / k / "records").is_dir()}
         for folder, changed in left.items():
             run(space, changed, args.runs / folder, STUDIES / folder, engine=args.engine)
-    print(markdown(rows))
+    print(markdown(args.rows))
 
 
 if __name__ == "__main__":

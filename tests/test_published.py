@@ -22,9 +22,12 @@ PUBLISHED = script()
 
 
 def test_rows_are_numbered_and_bands_hold_the_published_figure():
-    assert [one.row for one in PUBLISHED.ROWS] == list(range(1, len(PUBLISHED.ROWS) + 1))
+    rows = sorted([*PUBLISHED.BY_NUMBER, PUBLISHED.NOISE])
+    assert rows == list(PUBLISHED.NUMBERS) and len(rows) == 1 + len(PUBLISHED.ROWS)
+    assert [one.row for one in PUBLISHED.ROWS if not one.band] == [27, 28, 29, 30]
     for one in PUBLISHED.ROWS:
-        assert one.band[0] <= float(one.figure) <= one.band[1]
+        low, high = one.band or (0, 100)
+        assert low <= float(one.figure) <= high
 
 
 @pytest.mark.parametrize("one", PUBLISHED.ROWS, ids=lambda one: str(one.row))
@@ -40,6 +43,18 @@ def test_van_de_ven_shares_the_digits_out_anew_with_every_seed():
     shared_out = PUBLISHED.SHARED_OUT
     assert shared_out[0] == list(range(10)) and len({tuple(digits) for digits in shared_out}) == 5
     assert all(sorted(digits) == list(range(10)) for digits in shared_out)
+
+
+def test_deviation_over_orders_is_of_the_mean_over_seeds_by_hand(monkeypatch):
+    accuracies = {((0, 1), 0): 0.9, ((0, 1), 1): 0.7, ((1, 0), 0): 0.5, ((1, 0), 1): 0.3}
+    rows = [
+        {"order": list(order), "seed_init": seed, "test": [[], [value, value]]}
+        for (order, seed), value in accuracies.items()
+    ]
+    monkeypatch.setattr(PUBLISHED, "on_record", lambda space, method: rows)
+    deviation, share = PUBLISHED.scatter("nai")
+    # means 0.8 and 0.4; mean squares 0.16 (order), 0.04 (seed), 0 (rest): components 0.08 and 0.02
+    assert deviation == pytest.approx(100 * 0.08**0.5) and share == pytest.approx(0.8)
 
 
 def test_the_table_in_the_documentation_is_that_of_the_records():

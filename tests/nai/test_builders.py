@@ -268,3 +268,38 @@ def test_every_benchmark_can_take_fewer_samples(name):
 def test_too_few_samples_of_a_class_are_refused(wrong):
     with pytest.raises(ValueError, match=f"per_class {wrong} must be a whole number of at least 2"):
         split(source(), per_class=wrong)
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_standardised_channels_have_mean_0_and_deviation_1_where_one_learns(name):
+    benchmark = BENCHMARKS[name](standardise=True)
+    learnt = np.concatenate([part for task in benchmark.tasks for part in (task.train, task.valid)])
+    read = benchmark.inputs[learnt] * benchmark.scale + benchmark.shift
+    assert benchmark.scale.shape == benchmark.shift.shape == (2, 1, 1)
+    if name == "rotated":  # pictures that turn lose their corners: those of task 0 do not
+        read = benchmark.inputs[learnt[benchmark.owners[learnt] == 0]] * benchmark.scale + benchmark.shift
+    assert read.mean((0, 2, 3)) == pytest.approx([0, 0], abs=1e-5)
+    assert read.std((0, 2, 3)) == pytest.approx([1, 1], abs=1e-5)
+
+
+def test_standardising_sees_no_test_sample_and_knows_vectors_and_constants():
+    vectors = source(features=(6,))
+    changed = vectors._replace(
+        inputs=np.where(vectors.is_test[:, None], 255, vectors.inputs).astype(np.uint8)
+    )
+    once, again = builders.standardised(vectors), builders.standardised(changed)
+    values = vectors.inputs[~vectors.is_test].astype(float)
+    assert once.scale == again.scale == np.float32(1 / values.std()) and once.scale.shape == (1,)
+    assert once.shift == again.shift == np.float32(-values.mean() / values.std())
+    constant = vectors._replace(inputs=np.full_like(vectors.inputs, 7))
+    black = builders.standardised(constant)
+    assert (constant.inputs * black.scale + black.shift == 0).all()
+
+
+def test_standardised_by_hand():
+    values = np.zeros((100, 1, 10, 10), np.uint8)
+    values[:25] = 255  # a quarter is white: mean 1/4, deviation sqrt(3)/4
+    white = Source("white", values, np.zeros(100, np.int64), np.zeros(100, bool))
+    found = builders.standardised(white)
+    assert float(found.scale[0, 0, 0]) == pytest.approx(4 / 3**0.5 / 255)
+    assert float(found.shift[0, 0, 0]) == pytest.approx(-(3**-0.5))
