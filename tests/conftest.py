@@ -92,3 +92,14 @@ def one_thread() -> None:
     """Two torch threads beside other work are many times slower than one; torch is not imported for this."""
     if (torch := sys.modules.get("torch")) is not None:
         torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A browser for the tests marked `browser`; they are skipped where there is none."""
+    import browser
+
+    if browser.program() is None:
+        pytest.skip("no Chromium on the path: " + ", ".join(browser.NAMES))
+    with browser.running(tmp_path_factory.mktemp("chromium")) as running:
+        yield running
