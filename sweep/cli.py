@@ -172,6 +172,29 @@ def report(folder: given.Folder, verbose: given.Verbose = False) -> None:
 
 
 @app.command()
+def preset(
+    folder: given.Folder,
+    methods: given.Methods = None,
+    name: given.Name = None,
+    out: given.File = None,
+    verbose: given.Verbose = False,
+) -> None:
+    """Print each method's best settings as a space of their own, with nothing left to search."""
+    with explained(verbose):
+        with _waiting("reading the records"):
+            from sweep import look
+
+            text = look.preset(folder, methods.split(",") if methods else (), name)
+        if out is None:
+            print(text, end="")
+        else:
+            if Path(out).exists():
+                raise ValueError(f"{out} is there already, and is left as it is: name another file")
+            Path(out).write_text(text, encoding="utf-8")
+            print(out)
+
+
+@app.command()
 def sync(folder: given.Folder, verbose: given.Verbose = False) -> None:
     """Bring MLflow up to date with a sweep's records."""
     from sweep import cli_show as show

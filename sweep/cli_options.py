@@ -16,6 +16,7 @@ Examples:
   nai-sweep list methods           what a search space may name
   nai-sweep confirm runs/my --orders all --seeds 5       the best of each method, on more orders and seeds
   nai-sweep worst runs/my --suggestion 3f2a              the order that harms it most
+  nai-sweep preset runs/my         the best settings, as a space of their own
   nai-sweep ui runs/quickstart     the same runs in MLflow
 """
 
@@ -42,6 +43,8 @@ Workers = Annotated[
     int | None,
     typer.Option(min=1, metavar="N", help="Workers to reckon with; without it this machine's."),
 ]
+Name = Annotated[str | None, typer.Option(metavar="NAME", help="Of the new space; without it NAME_best.")]
+File = Annotated[str | None, typer.Option(metavar="FILE", help="A new file to write it to.")]
 Port = Annotated[int, typer.Option(metavar="N", min=1, max=65535, help="Where to serve.")]
 
 # ------------------------------------------------------------------ confirm

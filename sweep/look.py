@@ -56,6 +56,17 @@ def sync(path: str | Path, watch: "Watch | None" = None) -> str | None:
     )
 
 
+def preset(path: str | Path, methods: Sequence[str] = (), name: str | None = None) -> str:
+    """The best settings of a sweep as the TOML text of a space: see `sweep.preset.preset`."""
+    from sweep import analysis
+    from sweep.preset import preset as written
+    from sweep.space import read
+
+    folder, store, snapshot = reopened(path)
+    results = analysis.results(relevant(store.records.rows, snapshot.asked), snapshot.asked)
+    return written(read(folder.space), results, methods, name)
+
+
 def reopened(path: str | Path) -> tuple[Folder, record.Store, Snapshot]:
     """A sweep's folder, its rows, and what it consists of."""
     folder = Folder.of_sweep(path)

@@ -12,7 +12,7 @@ from sweep.space.plan import Change, Space
 from sweep.space.reading import loads, read, schema, shipped
 from sweep.space.search import Prior, Search
 from sweep.space.settings import Choice, Range
-from sweep.space.tables import Orders, Resources, Section, Seeds
+from sweep.space.tables import Orders, Resources, Section, Seeds, Training
 
 __all__ = [
     "Change",
@@ -31,6 +31,7 @@ __all__ = [
     "Section",
     "Seeds",
     "Space",
+    "Training",
     "Until",
     "acts",
     "loads",

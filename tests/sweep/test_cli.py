@@ -20,10 +20,11 @@ from nai.metrics import METRICS
 from nai.orders import DESIGNS
 from sweep import catalogue, session
 from sweep.cli import app
-from sweep.cli_failures import CLUSTER, DATA, FOLDER, INPUT, INTERNAL, STORAGE, failure
+from sweep.cli_failures import CLUSTER, DATA, DONE, FOLDER, INPUT, INTERNAL, STORAGE, failure
 from sweep.cli_show import console, results
 from sweep.environment import check_address
 from sweep.folder import Folder, FolderError
+from sweep.space import loads, read
 
 ROOT = Path(__file__).resolve().parents[2]
 SPACE = """
@@ -189,6 +190,19 @@ def test_report_is_written_anew_with_equal_bytes(finished):
         (finished / name).unlink()
     assert call("report", finished).exit_code == 0
     assert {name: (finished / name).read_bytes() for name in wanted} == wanted
+
+
+def test_preset_is_a_space_of_the_best_settings_and_never_writes_over_a_file(finished, tmp_path):
+    said = call("preset", finished)
+    made, before = loads(said.stdout), read(finished / "space.toml")
+    best = json.loads((finished / "results.json").read_text())["best"]["settings"]
+    assert said.exit_code == DONE and not made.parameters() and made.orders == before.orders
+    assert made.section().options["strength"] == best["method"]["strength"]
+    out = tmp_path / "mine.toml"
+    assert call("preset", finished, "--out", out).exit_code == DONE and out.read_text() == said.stdout
+    again = call("preset", finished, "--out", out, "--name", "other")
+    assert again.exit_code == INPUT and "is there already" in again.stderr
+    assert out.read_text() == said.stdout
 
 
 def test_sync_fills_mlflow_and_says_how_to_open_it(finished):
