@@ -77,8 +77,9 @@ class Lesson(NamedTuple):
 
 
 def begin(world: World, method: Method, seeds: Seeds) -> Lesson:
-    """The lesson before the first task."""
+    """The lesson before the first task; ValueError where the method does not suit network or tasks."""
     net = world.net
+    method.suits(net, world.heads)
     params = {k: net.draw(k, generator(seeds.init, "weights", k)).to(world.device) for k in net.shapes()}
     params, memory = method.start(net, params, world.heads, generator(seeds.init, "start"))
     return Lesson((), params, memory, {})

@@ -128,6 +128,14 @@ class Benchmark:
         """The shape of one sample."""
         return self.inputs.shape[1:]
 
+    @property
+    def heads(self) -> Tensor:
+        """The outputs of each task's classes, [tasks, outputs] bool."""
+        heads = torch.zeros(len(self.tasks), self.outputs, dtype=torch.bool)
+        for row, task in zip(heads, self.tasks, strict=True):
+            row[list(task.classes)] = True
+        return heads
+
     def samples(self, device: torch.device | str = "cpu", *, float_bytes: int = FLOAT_BYTES) -> Samples:
         """Copy the samples to a device, as float32 if that takes at most `float_bytes`, else as they are."""
         inputs, labels, owners = (_tensor(array, device) for array in (self.inputs, self.labels, self.owners))

@@ -155,9 +155,6 @@ def _check_settings(what: str, maker: Callable[..., Any], given: Mapping[str, An
 def world_of(benchmark: Benchmark, model: Named, device: str = "cpu") -> World:
     """Network and data on a device."""
     place = place_of(device)
-    heads = torch.zeros(len(benchmark.tasks), benchmark.outputs, dtype=torch.bool)
-    for row, task in zip(heads, benchmark.tasks, strict=True):
-        row[list(task.classes)] = True
 
     def indices(split: str) -> tuple[torch.Tensor, ...]:
         return tuple(torch.tensor(getattr(t, split)).to(place) for t in benchmark.tasks)
@@ -168,7 +165,7 @@ def world_of(benchmark: Benchmark, model: Named, device: str = "cpu") -> World:
         train=indices("train"),
         valid=indices("valid"),
         test=indices("test"),
-        heads=heads.to(place),
+        heads=benchmark.heads.to(place),
         scenario=benchmark.scenario,
         digest=_decides(benchmark, model),
     )

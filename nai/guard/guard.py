@@ -244,7 +244,9 @@ class Guard:
     def _start(self) -> None:
         values = self._values()
         heads = torch.ones(1, 1, dtype=torch.bool, device=self._device)
-        _, memory = self.method.start(self._net(), values, heads, generator(self.seed, "start"))
+        net = self._net()
+        self.method.suits(net, heads)
+        _, memory = self.method.start(net, values, heads, generator(self.seed, "start"))
         self.memory = {k: v.clone() for k, v in memory.items()}
 
     def _draws(self, net: Plain, kind: str) -> dict[str, Tensor]:

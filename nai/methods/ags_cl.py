@@ -57,10 +57,12 @@ class AgsCl(Method):
         lots = {f"lots.{layer.name}": _lots(layer.units) for layer in net.hidden}
         return lots | redraws(net, [name for layer in net.hidden for name in layer.parameters])
 
+    def suits(self, net: Network, heads: Tensor) -> None:
+        check_chain(net, "ags_cl")
+
     def start(
         self, net: Network, params: Params, heads: Tensor, chance: torch.Generator
     ) -> tuple[Params, Memory]:
-        check_chain(net, "ags_cl")
         omega = {layer.name: next(iter(params.values())).new_zeros(layer.units) for layer in net.hidden}
         return params, _remembered(net, params, omega)
 

@@ -109,6 +109,13 @@ class Method(ABC):  # noqa: B024  (every hook has a default: finetuning)
         """Hooks of its own that change nothing with these hyperparameters, so they are not called."""
         return frozenset()
 
+    def suits(self, net: Network, heads: Tensor) -> None:
+        """ValueError, with the way out, where it cannot work with a network or so many tasks.
+
+        heads: [tasks, outputs] bool, each task's own. A space asks it of a network without weights or data.
+        """
+        return None
+
     def step_draws(self, net: Network, batch: int) -> dict[str, Draw]:
         """Draws for every training step."""
         return {}

@@ -10,7 +10,7 @@ from torch import Tensor
 from nai.methods.anchored import below, under
 from nai.methods.attention import check_gates, resting, soft
 from nai.methods.base import Context, Memory, Method, Span, cross_entropy, positive
-from nai.methods.positions import learnt, position, unlearnt
+from nai.methods.positions import check_own, learnt, position, unlearnt
 from nai.models import Network, Params
 from nai.tasks import Batch, Rows
 
@@ -50,14 +50,17 @@ class Hat(Method):
         if self.smax < 1 or not self.gain:
             raise ValueError(f"smax {self.smax} must be at least 1, and gain {self.gain} more than 0")
 
+    def suits(self, net: Network, heads: Tensor) -> None:
+        check_gates(net)
+        check_own(heads, "hat")
+
     def start(
         self, net: Network, params: Params, heads: Tensor, chance: torch.Generator
     ) -> tuple[Params, Memory]:
-        check_gates(net)
         rows = {n.name: torch.randn(len(heads), n.units, generator=chance) for n in net.hidden}
         params = params | under("embedding", {k: v.to(heads.device) / self.gain for k, v in rows.items()})
         used = {n.name: torch.zeros(n.units, device=heads.device) for n in net.hidden}
-        memory = unlearnt(heads, "hat")
+        memory = unlearnt(heads)
         held = resting(net, params, used, memory["position"], heads)
         return params, memory | under("used", used) | under("held", held)
 

@@ -61,6 +61,15 @@ class LatentReplay(Method):
     def task_draws(self, net: Network, rows: int) -> dict[str, Draw]:
         return self.store.task_draws(rows)
 
+    def suits(self, net: Network, heads: Tensor) -> None:
+        last = len(net.hidden) - 1
+        if self.above > last:
+            many = f"leaves none of {last + 1} hidden layers to store"
+            raise ValueError(f"above {self.above} {many}: use 0..{last}")
+        if self.above and not net.dense:
+            kind = f"is for dense networks, {type(net).__name__} is not one"
+            raise ValueError(f"above {self.above} {kind}: use above 0")
+
     def start(
         self, net: Network, params: Params, heads: Tensor, chance: torch.Generator
     ) -> tuple[Params, Memory]:
@@ -97,13 +106,8 @@ class LatentReplay(Method):
 
 
 def place(net: Network, above: int) -> int:
-    """Index of the stored hidden layer; ValueError unless it can be replayed."""
-    last = len(net.hidden) - 1
-    if above > last:
-        raise ValueError(f"above {above} leaves none of {last + 1} hidden layers to store: use 0..{last}")
-    if above and not net.dense:
-        raise ValueError(f"above {above} is for dense networks, {type(net).__name__} is not one: use above 0")
-    return last - above
+    """Index of the stored hidden layer."""
+    return len(net.hidden) - 1 - above
 
 
 def reader(net: Network, above: int) -> str:

@@ -117,10 +117,12 @@ class Nai(Method):
                 draws[f"shuffle.{layer.name}"] = _permutation(layer.units)
         return draws
 
+    def suits(self, net: Network, heads: Tensor) -> None:
+        _check_group(net, self)
+
     def start(
         self, net: Network, params: Params, heads: Tensor, chance: torch.Generator
     ) -> tuple[Params, Memory]:
-        _check_group(net, self)
         omega = {layer.name: next(iter(params.values())).new_zeros(layer.units) for layer in net.hidden}
         anchors = {name: params[name] for layer in net.hidden for name in self._guarded(layer)}
         # `importance` is `omega` brought to the shape of each parameter, once a task and not once a step

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nai.methods.anchored import below, shaped, under
 from nai.methods.base import Context, Memory, Method, Span, within
-from nai.methods.positions import learnt, own_outputs, position, unlearnt
+from nai.methods.positions import check_own, learnt, own_outputs, position, unlearnt
 from nai.models import Network, Params
 from nai.tasks import Batch, Rows
 
@@ -44,18 +44,22 @@ class PackNet(Method):
                 raise ValueError(f"prune {share} must be at least 0 and below 1, or a task keeps nothing")
         within(self.share, 0, 1, "share")
 
+    def suits(self, net: Network, heads: Tensor) -> None:
+        self.freed(len(heads))
+        check_own(heads, "packnet")
+
     def start(
         self, net: Network, params: Params, heads: Tensor, chance: torch.Generator
     ) -> tuple[Params, Memory]:
-        self.freed(len(heads))  # an error now, not after an hour
         owners = {k: torch.zeros_like(v) for k, v in params.items()}
-        return params, unlearnt(heads, "packnet") | under("owner", owners)
+        return params, unlearnt(heads) | under("owner", owners)
 
     def predict(self, net: Network, params: Params, batch: Batch, memory: Memory, context: Context) -> Tensor:
         place, own = position(memory, context), dict(params)
         for name in pruned(net):
-            owner = memory[f"owner.{name}"]
-            its = (place == 0) | ((owner > 0) & (owner <= place))
+            its = (place == 0) | (
+                memory[f"owner.{name}"] <= place
+            )  # free weights are 0 once a task is learnt
             own[name] = torch.where(its, params[name], 0.0)
         return net.trace(own, batch.inputs).logits
 

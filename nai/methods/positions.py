@@ -6,17 +6,18 @@ from torch import Tensor
 from nai.methods.base import Context, Memory
 
 
-def unlearnt(heads: Tensor, method: str) -> Memory:
-    """Memory before the first task; ValueError if tasks share outputs, which none of them can then keep.
-
-    heads: [tasks, outputs] bool.
-    """
+def check_own(heads: Tensor, method: str) -> None:
+    """ValueError if tasks share outputs, which none of them can then keep; heads: [tasks, outputs] bool."""
     if heads.sum(0).max() > 1:
         shared = int(heads.sum(0).argmax())
         raise ValueError(
             f"output {shared} belongs to several tasks, but {method} keeps each task's outputs as they are: "
             "use scenario 'task' with outputs of its own for each"
         )
+
+
+def unlearnt(heads: Tensor) -> Memory:
+    """Memory before the first task."""
     return {"position": torch.zeros(len(heads), dtype=torch.int64, device=heads.device)}
 
 

@@ -19,7 +19,7 @@ class Progressive(Method):
 
     share: units of every column's hidden layers, as a share of the model's, to a multiple of 4.
     All columns are there from the start, and every step computes them all. A task not yet learnt is asked of
-    the first. ValueError from `start` unless the model is a perceptron.
+    the first.
     Source: Rusu et al. 2016, eq. 2. Deviations: a factor alpha for each earlier column; dropout in the
     column that learns alone.
     """
@@ -31,6 +31,9 @@ class Progressive(Method):
 
     def __post_init__(self) -> None:
         within(self.share, 0.01, 1.0, "share")
+
+    def suits(self, net: Network, heads: Tensor) -> None:
+        perceptron(net)
 
     def start(
         self, net: Network, params: Params, heads: Tensor, chance: torch.Generator

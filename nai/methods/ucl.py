@@ -52,10 +52,12 @@ class Ucl(Method):
         shapes, weights = net.shapes(), [layer.parameters[0] for layer in (*net.hidden, net.head)]
         return {f"sample.{name}": _normal(shapes[name]) for name in weights}
 
+    def suits(self, net: Network, heads: Tensor) -> None:
+        check_chain(net, "ucl")
+
     def start(
         self, net: Network, params: Params, heads: Tensor, chance: torch.Generator
     ) -> tuple[Params, Memory]:
-        check_chain(net, "ucl")
         out = dict(params)
         for layer in (*net.hidden, net.head) if heads.all() else net.hidden:
             weight, bias = layer.parameters

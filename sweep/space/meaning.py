@@ -42,13 +42,16 @@ def _real(section: str, table: Data) -> Data:
 
 def findings(data: Data, misshapen: list[Finding]) -> list[Finding]:
     """All that is wrong with the parts whose form is right."""
-    seen: list[shapes.Shape] = []
+    seen, nets = list[shapes.Shape](), list[Any]()
     tables = [((s,), data.get(s, {})) for s in SECTIONS if s != "method"]
     asked = [a for path, table in (*tables, *methods(data)) if (a := _asked(path, table, misshapen))]
     found = []
     for one in (*asked, *_baselines(data)):
         most = checks.MOST_TRIED if one.section == "method" else 1
-        found += checks.findings(one, _builder(one, seen, asked), most)
+        wrong = checks.findings(one, _builder(one, seen, nets, beside=asked), most)
+        found += wrong
+        if wrong and one.section == "model":
+            nets.clear()  # among them may be some that nobody asked for
     found += [*_benchmark(data), *_metrics(data), *_grid(data)]
     if seen:
         found += _orders(data, misshapen, seen[0].tasks)
@@ -81,19 +84,19 @@ def _baselines(data: Data) -> Iterator[checks.Asked]:
 
 
 def _builder(
-    asked: checks.Asked, seen: list[shapes.Shape], beside: list[checks.Asked]
+    asked: checks.Asked, seen: list[shapes.Shape], nets: list[Any], *, beside: list[checks.Asked]
 ) -> Callable[[names.Options], object]:
-    """Makes the thing asked for; the shapes of benchmarks are kept, and all others made for the first."""
+    """Makes the thing asked for; shapes of benchmarks and networks are kept, and all others made for them."""
     if asked.section == "benchmark":
         return lambda options: seen.append(shapes.shape(asked.name, options))
     if asked.section == "model":
         shape = seen[0] if seen else shapes.UNSEEN
         handed = {"features": shape.features, "outputs": shape.outputs}
-        return lambda options: names.made("model", asked.name, options | handed)
+        return lambda options: nets.append(names.made("model", asked.name, options | handed))
     scenario = seen[0].scenario if seen else None
     if asked.section == "method":
-        hardest = _hardest(beside)
-        return lambda options: names.fitting_method(asked.name, options, scenario, hardest)
+        whole = names.Beside(seen[0], nets, _hardest(beside)) if seen else None
+        return lambda options: names.fitting_method(asked.name, options, whole)
     return lambda options: names.fitting_training(options, scenario)
 
 

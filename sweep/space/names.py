@@ -3,10 +3,14 @@
 They, and so torch, are imported when a function is called, not before.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sweep.space.mistakes import unknown
+
+if TYPE_CHECKING:
+    from nai.models import Network
+    from sweep.space.shapes import Shape
 
 Options = dict[str, Any]
 Thing = Callable[..., Any]
@@ -41,14 +45,24 @@ def found(section: str, name: str) -> Thing:
     return thing
 
 
-def fitting_method(name: str, options: Options, scenario: str | None, training: Options) -> object:
-    """The method, as `made` makes it; ValueError where it cannot work in the scenario or training."""
+class Beside(NamedTuple):
+    """What a method is to work with: a benchmark's shape, networks, and the hardest training."""
+
+    shape: "Shape"
+    nets: "Sequence[Network]"
+    training: Options
+
+
+def fitting_method(name: str, options: Options, beside: Beside | None) -> object:
+    """The method, as `made` makes it; ValueError where it cannot work with what is beside it."""
     from nai.fitting import check_method
     from nai.training import Training
 
     method: Any = made("method", name, options)
-    if scenario:
-        check_method(method, Training(**training), scenario)
+    if beside:
+        check_method(method, Training(**beside.training), beside.shape.scenario)
+        for net in beside.nets:
+            method.suits(net, beside.shape.heads)
     return method
 
 

@@ -1,6 +1,6 @@
 """Tasks, sample shape and outputs of a benchmark, known without its data."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sweep.space.names import Options, known
 
@@ -28,6 +28,7 @@ class Shape(NamedTuple):
     features: tuple[int, ...]  # of one sample
     outputs: int
     scenario: str
+    heads: Any = None  # the outputs of each task's classes, a tensor [tasks, outputs] bool
 
 
 UNSEEN = Shape(5, (3, 32, 32), 10, "")
@@ -44,7 +45,7 @@ def shape(name: str, options: Options) -> Shape:
 
     if ":" in name:
         made = benchmark(name, **options)
-        return Shape(len(made.tasks), made.features, made.outputs, made.scenario)
+        return Shape(len(made.tasks), made.features, made.outputs, made.scenario, made.heads)
     own = dict(options)
     outlined = _outlined(own)
     if isinstance(own.get("tasks"), int) and not 1 <= own["tasks"] <= MOST_TASKS:
@@ -59,7 +60,7 @@ def shape(name: str, options: Options) -> Shape:
             f"{outlined.source.name}"
         )
     made = known("benchmark")[name](outlined.source, **own)
-    return Shape(len(made.tasks), outlined.features, made.outputs, made.scenario)
+    return Shape(len(made.tasks), outlined.features, made.outputs, made.scenario, made.heads)
 
 
 def _outlined(own: Options) -> "Outline":

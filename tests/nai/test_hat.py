@@ -15,6 +15,7 @@ from nai.methods.anchored import below
 from nai.methods.attention import resting, soft
 from nai.models import Network
 from nai.seeds import Seeds, generator
+from nai.tasks import Rows, gather
 from nai.training import Training
 
 SGD = Training(epochs=2, rate=0.05, algorithm="sgd", momentum=0.9)
@@ -133,6 +134,24 @@ def test_gates_grow_steep_within_each_epoch():
     assert float(method.sharpness(context._replace(steps=torch.tensor(1)))) == 50
 
 
+def test_training_drops_units_and_evaluation_does_not():
+    """With every unit of the last layer dropped the output layer's biases alone decide."""
+    where, method = world(widths=[12, 8], dropout=0.5), Hat(strength=0.0)
+    lesson, context = begin(where, method, Seeds()), asked(where, 0, 1)
+    masks = {k: torch.zeros_like(draw(generator(k))) for k, draw in where.net.draws(8).items()}
+    batch = gather(where.source, Rows(where.train[1][:8], torch.full((8,), 1 / 8)))
+    loss = method.loss(where.net, lesson.params, batch, lesson.memory, context._replace(noise=masks))
+    own = where.heads[1].nonzero()[:, 0].tolist()
+    biases = lesson.params[where.net.head.parameters[1]]
+    bias = biases[own].log_softmax(0)
+    assert loss.item() == pytest.approx(-sum(bias[own.index(int(c))] for c in batch.labels).item() / 8)
+    logits = method.predict(where.net, lesson.params, batch, lesson.memory, context)
+    assert torch.equal(
+        logits, method.predict(where.net, lesson.params, batch, lesson.memory, context._replace(noise=masks))
+    )
+    assert (logits - biases).abs().min() > 0
+
+
 def test_embeddings_are_drawn_once_standard_normal_and_stay_within_6():
     where, method = world(widths=[400, 200]), Hat(gain=20.0)
     start = begin(where, method, Seeds(3, 0))
@@ -211,7 +230,7 @@ class Ungated(Network):
             "ResNet18 has layers fed by several others: method hat needs a chain",
         ),
         (
-            lambda: Hat().start(Ungated(), {}, torch.eye(2).bool(), generator(0)),
+            lambda: Hat().suits(Ungated(), torch.eye(2).bool()),
             "Ungated has no gates, which method hat needs: let its forward take `gates`",
         ),
     ],

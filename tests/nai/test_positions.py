@@ -9,7 +9,7 @@ from worlds import asked, blobs, taught, world
 from nai.evaluate import evaluate
 from nai.learn import begin, learn
 from nai.methods import Hat, PackNet
-from nai.methods.positions import learnt, own_outputs, position, unlearnt
+from nai.methods.positions import check_own, learnt, own_outputs, position, unlearnt
 from nai.seeds import Seeds
 from nai.tasks import Rows, gather
 from nai.training import Training
@@ -126,7 +126,7 @@ def test_what_is_free_goes_on_learning(method):
 # ---------------------------------------------------------------- positions
 def test_a_task_s_position_is_how_many_were_learnt_up_to_it():
     where = world()
-    memory = unlearnt(where.heads, "hat")
+    memory = unlearnt(where.heads)
     for depth, task in enumerate((2, 0)):
         memory = learnt(memory, asked(where, depth, task))
     assert [int(position(memory, asked(where, 2, task))) for task in range(3)] == [2, 0, 1]
@@ -137,8 +137,9 @@ def test_tasks_that_share_an_output_are_named():
     shared = HEADS.clone()
     shared[1, 4] = True
     with pytest.raises(ValueError, match="output 4 belongs to several tasks, but hat keeps"):
-        unlearnt(shared, "hat")
-    assert unlearnt(HEADS, "hat")["position"].tolist() == [0, 0, 0]
+        check_own(shared, "hat")
+    check_own(HEADS, "hat")
+    assert unlearnt(HEADS)["position"].tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("scenario", ["class", "domain"])

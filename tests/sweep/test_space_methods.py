@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 import pytest
+from torch import Tensor
 
 from nai.methods import Finetune
+from nai.models import Network
 from sweep.space import Change, Choice, Mistakes, Range, loads, read, schema
 from sweep.space.places import lines
 
@@ -307,6 +309,81 @@ def test_a_method_that_cannot_work_in_the_scenario_is_a_mistake():
     assert "method: Picky needs at least 2 epochs a task, got epochs = 1" in found
     settings = ("training.boundaries=known", "benchmark.scenario=task", "training.epochs=2")
     loads(FITTING, "here", (name, *settings))
+
+
+@dataclass(frozen=True)
+class Roomy(Finetune):
+    """Finetuning of networks with room for every task."""
+
+    room: int = 4
+
+    def suits(self, net: Network, heads: Tensor) -> None:
+        if len(heads) * self.room > net.hidden[0].units:
+            raise ValueError(
+                f"room {self.room} is too much for {len(heads)} tasks: lower it, or widen the net"
+            )
+
+
+CONV, RESNET = "model={name='conv', widths=[4]}", "model={name='resnet18', width=4}"
+CHAIN = "ResNet18 has layers fed by several others: method {} needs a chain, such as model mlp or conv"
+
+
+@pytest.mark.parametrize(
+    ("method", "model", "mistake"),
+    [
+        ("{name='hat'}", RESNET, "method: " + CHAIN.format("hat")),
+        ("{name='ags_cl'}", RESNET, "method: " + CHAIN.format("ags_cl")),
+        ("{name='ucl'}", RESNET, "method: " + CHAIN.format("ucl")),
+        (
+            "{name='progressive'}",
+            CONV,
+            "method: method progressive has columns of linear layers, not of a ConvNet: use model mlp",
+        ),
+        (
+            "{name='packnet', prune=[0.5, 0.25]}",
+            CONV,
+            "method.prune: prune (0.5, 0.25) has 2 shares for 5 tasks: give one for all, one a task, or none",
+        ),
+        (
+            "{name='latent_replay', above={choices=[0, 1, 2]}}",
+            "model={name='mlp', widths=[8, 8]}",
+            "method.above: above 2 leaves none of 2 hidden layers to store: use 0..1",
+        ),
+        (
+            "{name='latent_replay', above=1}",
+            CONV.replace("[4]", "[4, 4]"),
+            "method.above: above 1 is for dense networks, ConvNet is not one: use above 0",
+        ),
+        (
+            "{name='nai', group='incoming_outgoing_max'}",
+            RESNET,
+            "method.group: ResNet18 has layers fed by several others: group 'incoming_outgoing_max'",
+        ),
+        (
+            f"{{name='{__name__}:Roomy', room=3}}",
+            "model={name='mlp', widths={choices=[[16, 8], [12, 8]]}}",
+            "method.room: room 3 is too much for 5 tasks: lower it, or widen the net",
+        ),
+    ],
+)
+def test_a_method_that_cannot_work_with_the_model_is_a_mistake(method, model, mistake):
+    told = ("training.boundaries=known", "training.epochs=2", "benchmark.scenario=task")
+    (found,) = fitting(f"method={method}", model, *told)
+    assert mistake in found
+
+
+def test_a_method_suits_every_network_that_is_tried_and_baselines_as_well():
+    told = ("training.boundaries=known", "benchmark.scenario=task")
+    roomy = f"method={{name='{__name__}:Roomy', room=3}}"
+    loads(FITTING, "here", (roomy, "model={name='mlp', widths={choices=[[16, 8], [32, 8]]}}", *told))
+    (found,) = fitting("confirm.baselines=[{name='hat'}]", RESNET, *told)
+    assert "confirm.baselines" in found and CHAIN.format("hat") in found
+
+
+def test_of_a_wrong_model_the_method_is_not_asked():
+    told = ("training.boundaries=known", "benchmark.scenario=task")
+    (found,) = fitting("method={name='hat'}", "model={name='mlp', widths=[0]}", *told)
+    assert "model.widths" in found
 
 
 @pytest.mark.parametrize(
