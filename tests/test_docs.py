@@ -6,7 +6,7 @@ import re
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import oracles
 import pytest
@@ -15,8 +15,13 @@ import torch
 from method_cases import cases
 from worlds import taught, world
 
-from nai.methods import METHODS
-from nai.trial import method_of
+import nai
+from nai.learn import begin
+from nai.methods import METHODS, Method
+from nai.models import MODELS, Network
+from nai.seeds import Seeds
+from nai.tasks import Scenario
+from nai.trial import Named, load, method_of, world_of
 from sweep import session
 from sweep.space import loads
 
@@ -80,6 +85,47 @@ def test_there_are_blocks_and_one_with_a_mistake_is_told():
     assert len(blocks()) >= 5
     with pytest.raises(Exception, match="unknown key; did you mean rungs"):
         loads(completed(f"{PART}\n[search]\nrung = [5]\n"))
+
+
+# ---------------------------------------------------------------- the table of methods
+TABLE = re.findall(r"^\| `(\w+)` \|(.*)\|$", (ROOT / "docs" / "methods.md").read_text("utf-8"), re.MULTILINE)
+ROWS = {name: [cell.strip() for cell in cells.split("|")] for name, cells in TABLE if cells.count("|") == 6}
+
+
+def listed(cell: str, known: tuple[str, ...]) -> set[str]:
+    return set(known) if cell == "all" else set(re.findall(r"`(\w+)`", cell))
+
+
+def suited(method: Method, net: Network) -> bool:
+    try:
+        method.suits(net, torch.eye(5).bool())
+    except ValueError:
+        return False
+    return True
+
+
+def test_the_table_has_every_method():
+    assert sorted(ROWS) == sorted(METHODS)
+    assert {kind.__name__ for kind in METHODS.values()} <= set(nai.__all__)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_row_of_the_table_says_what_the_method_says(name):
+    method, (_, _, keeps, scenarios, models, without, source) = METHODS[name](), ROWS[name]
+    assert listed(scenarios, get_args(Scenario)) == method.scenarios
+    features = {"features": (1, 8, 8), "outputs": 10}
+    able = {model for model, made in MODELS.items() if suited(method, made(**features))}
+    assert listed(models, tuple(MODELS)) == able
+    ways = {"`every`": {"every": 5}, "`fill`": {"fill": "step"}, "always": {}}
+    own = {way: given for way, given in ways.items() if set(given) <= vars(method).keys()}
+    free = [way for way, given in own.items() if not dataclasses.replace(method, **given).needs_boundaries]
+    assert without == ("always" if "always" in free else [*free, "never"][0])
+    where = world_of(load(Named.of("split", dataset="digits")), Named.of("mlp", widths=[100, 100]))
+    lesson = begin(where, method, Seeds())
+    numbers = sum(v.nbytes for part in (lesson.params, lesson.memory) for v in part.values()) / 4
+    weights = sum(shape.numel() for shape in where.net.shapes().values())
+    assert float(keeps) == pytest.approx(numbers / weights - 1, abs=0.0051)
+    assert source or name in ("finetune", "joint")
 
 
 # ---------------------------------------------------------------- a method of one's own
