@@ -57,9 +57,8 @@ class PackNet(Method):
     def predict(self, net: Network, params: Params, batch: Batch, memory: Memory, context: Context) -> Tensor:
         place, own = position(memory, context), dict(params)
         for name in pruned(net):
-            its = (place == 0) | (
-                memory[f"owner.{name}"] <= place
-            )  # free weights are 0 once a task is learnt
+            # of those without an owner nothing is left: they are 0 once a task is learnt
+            its = (place == 0) | (memory[f"owner.{name}"] <= place)
             own[name] = torch.where(its, params[name], 0.0)
         return net.trace(own, batch.inputs).logits
 
