@@ -18,7 +18,7 @@ FILES = sorted(
 # A heavy package is imported by its keeper alone (`*` also crosses folders).
 KEEPERS = {
     "ray": ("sweep/run.py", "sweep/worker.py"),
-    "optuna": ("sweep/search/study.py", "sweep/search_orders.py"),
+    "optuna": ("sweep/search/study.py", "sweep/search/importance.py", "sweep/search_orders.py"),
     "mlflow": ("sweep/tracking.py",),
     "pyarrow": ("sweep/record*.py",),
     "safetensors": ("sweep/states.py",),

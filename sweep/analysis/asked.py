@@ -52,6 +52,7 @@ class Asked:
     `goals` are one or two. `rungs` are numbers of search orders after which a suggestion may be dropped, the
     last is all. `tasks`: of the protocol "first_tasks". `saved`: rows of the full grid, and rows that the
     search ran of it. `until`: the half-width of the mean or the tail that the confirmation was asked for.
+    `nets`: seeds of the nets that learn each task alone, for what the orders are compared with.
     """
 
     sweep: str
@@ -69,6 +70,7 @@ class Asked:
     hunts: tuple[Hunt, ...] = ()
     saved: tuple[int, int] | None = None
     until: Mapping[str, float] | None = None
+    nets: tuple[Seed, ...] = ()
 
     @property
     def tuning(self) -> str:

@@ -29,6 +29,17 @@ def crossed_half_width(values: Floats, population: int, level: float = 0.95) -> 
     return float(_quantile(max(1.0, freedom), level) * variance**0.5)
 
 
+def seeds_half_width(by_seed: Floats, level: float = 0.95) -> float | None:
+    """Half-width of the interval for the mean of `by_seed` [seeds] over seeds; None with fewer than two.
+
+    For what is exact over orders, all of them having been run. Source: Student 1908.
+    """
+    seeds = len(by_seed)
+    if seeds < 2:
+        return None
+    return float(_quantile(seeds - 1, level) * by_seed.std(ddof=1) / seeds**0.5)
+
+
 def order_share(values: Floats) -> float | None:
     """Share 0..1 of the variance of single runs that the order explains; None with one order or one seed.
 
@@ -37,7 +48,7 @@ def order_share(values: Floats) -> float | None:
     orders, seeds = values.shape
     if orders < 2 or seeds < 2:
         return None
-    by_order, by_seed, rest = _mean_squares(values)
+    by_order, by_seed, rest = mean_squares(values)
     components = np.maximum([(by_order - rest) / seeds, (by_seed - rest) / orders, rest], 0)
     return float(components[0] / components.sum()) if components.sum() > 0 else 0.0
 
@@ -106,7 +117,7 @@ def orders_for_tail(share: float, population: int, level: float = 0.95) -> int:
 def _expected_half_width(values: Floats, counts: NDArray[Any], population: int, level: float) -> Floats:
     """Half-width [counts] of the mean with so many orders instead, if they vary like those of `values`."""
     orders, seeds = values.shape
-    by_order, by_seed, rest = _mean_squares(values)
+    by_order, by_seed, rest = mean_squares(values)
     of_order, of_seed = max(0.0, by_order - rest) / seeds, max(0.0, by_seed - rest) / orders
     unseen = np.maximum(0, 1 - counts / population)
     squares = (
@@ -124,11 +135,11 @@ def _expected_half_width(values: Floats, counts: NDArray[Any], population: int, 
 
 def _variance_parts(values: Floats, unseen: float) -> Floats:
     """Contributions [3] of orders, seeds and the rest to the variance of the mean."""
-    by_order, by_seed, rest = _mean_squares(values)
+    by_order, by_seed, rest = mean_squares(values)
     return np.array([unseen * by_order, by_seed, -unseen * rest]) / values.size
 
 
-def _mean_squares(values: Floats) -> Floats:
+def mean_squares(values: Floats) -> Floats:
     """Mean squares [3] between orders, between seeds, and of the rest; `values` [orders, seeds]."""
     orders, seeds = values.shape
     mean, by_order, by_seed = values.mean(), values.mean(1), values.mean(0)

@@ -13,7 +13,7 @@ from sweep.analysis.goals import fronts
 from sweep.analysis.hunts import hunted
 from sweep.analysis.intervals import least_half_width, needed_orders, orders_for_tail
 from sweep.analysis.ranking import Ranked, ranking, strength_curve
-from sweep.analysis.tables import ArmSummary, Paired, final_averages, paired, summarise
+from sweep.analysis.tables import ArmSummary, Paired, corrected, final_averages, paired, summarise
 from sweep.analysis.verdict import unsure, verdict
 
 SCHEMA = 2
@@ -172,13 +172,14 @@ def _pairs(leaders: Sequence[str], group: Arms, asked: Asked) -> list[Paired]:
     wanted = [(leader, other) for leader in leaders for other in asked.baselines]
     wanted += [(leader, leaders[0]) for leader in leaders[1:]]
     wanted += [(other, asked.baselines[0]) for other in asked.baselines[1:] if other not in leaders]
-    return [
+    found = [
         paired(group[arm], group[other], asked.confirm_orders, asked.confirm_seeds)
         if arm in group and other in group
         else Paired(arm, other, 0, 0)
         for arm, other in dict.fromkeys(wanted)
         if arm != other
     ]
+    return list(corrected(found))
 
 
 def _until(asked: Asked, table: Sequence[Mapping[str, Any]], group: Arms) -> dict[str, Any] | None:
