@@ -13,7 +13,7 @@ SECTIONS = ("benchmark", "model", "training")
 FOUND = """\
 # The settings that did best in a sweep; nothing is searched.
 #
-#     nai-sweep run {name}
+#     nai-sweep run {name}.toml
 #
 # Found by the sweep {sweep}: {selection}, {runs:,} runs on record. In it, in per cent:
 {figures}
