@@ -1,4 +1,4 @@
-"""Writes the shipped presets (search_spaces/presets) anew from the sweeps that found them, which docs/studies keeps.
+"""Writes the shipped presets (search_spaces/presets) anew from the sweeps in docs/studies that found them.
 
     python benchmarks/presets.py
 
