@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nai.builders import Outline, Source, outline, quarter
+from nai.sources import Outline, Source, outline, quarter
 from nai.tasks import Array
 
 KEYS = ("inputs", "labels", "is_test", "scale", "shift")

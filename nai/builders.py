@@ -1,8 +1,7 @@
 """From a data set to a benchmark: split by class, pixels permuted, images rotated, or in its own batches."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -10,26 +9,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nai.sources import Source, by_class, generator, only, partition, share, standardised, thinned
 from nai.tasks import Array, Benchmark, Indices, Scenario, Task, check_scenario
-
-
-class Source(NamedTuple):
-    """A data set as it came: `inputs * scale + shift` is what a network reads."""
-
-    name: str
-    inputs: Array  # [samples, *features] uint8 or float32, images [samples, channels, height, width]
-    labels: Indices  # [samples], class number
-    is_test: NDArray[np.bool_]  # [samples]
-    scale: NDArray[np.float32] | None = None  # broadcasts over [*features]
-    shift: NDArray[np.float32] | None = None
-    batches: Indices | None = None  # [samples], in which batch each one comes; -1 for test samples
-
-
-class Outline(NamedTuple):
-    """What a data set says of itself before its samples are read."""
-
-    source: Source  # the right labels and splits, with blank samples in place of its own
-    features: tuple[int, ...]  # of one sample
 
 
 def split(
@@ -54,7 +35,7 @@ def split(
     source = standardised(source, standardise)
     groups = _groups(source, classes, class_order)
     chosen = np.isin(source.labels, [c for group in groups for c in group])
-    source = thinned(_only(source, chosen), per_class, seed)
+    source = thinned(only(source, chosen), per_class, seed)
     owners, outputs = _class_tables(groups, scenario)
     return _benchmark(
         f"split_{source.name}",
@@ -138,78 +119,19 @@ def stream(
     owners = _dealt(source, source.batches)
     parts = np.where(source.is_test, 2, 0).astype(np.int8)
     for batch in np.unique(source.batches[~source.is_test]).tolist():
-        chance = _chance(seed, "validation", batch)
-        for members in _members(source.labels, source.batches == batch):
-            parts[chance.permutation(members)[: round(_share(valid) * len(members))]] = 1
+        chance = generator(seed, "validation", batch)
+        for members in by_class(source.labels, source.batches == batch):
+            parts[chance.permutation(members)[: round(share(valid) * len(members))]] = 1
     labels = np.unique(source.labels, return_inverse=True)[1]
     names = [f"batch {batch}" for batch in range(1 + owners.max())]
     source = source._replace(labels=labels)
     return _benchmark(f"stream_{source.name}", scenario, source, owners=owners, parts=parts, names=names)
 
 
-def quarter(labels: Indices) -> NDArray[np.bool_]:
-    """A fixed quarter of each class, [samples]: the test set of data that come without one."""
-    chance = np.random.Generator(np.random.PCG64(0))
-    chosen = np.zeros(len(labels), bool)
-    for members in _members(labels, np.ones(len(labels), bool)):
-        chosen[chance.permutation(members)[: len(members) // 4]] = True
-    return chosen
-
-
-def outline(
-    name: str,
-    labels: Indices,
-    is_test: NDArray[np.bool_],
-    features: tuple[int, ...],
-    batches: Indices | None = None,
-) -> Outline:
-    """An outline with blank samples of 1 x 2 x 2."""
-    blank = np.zeros((len(labels), 1, 2, 2), np.uint8)
-    return Outline(Source(name, blank, labels, is_test, batches=batches), features)
-
-
-def thinned(source: Source, per_class: int | None, seed: int) -> Source:
-    """The data set with so many samples of each class to learn from, and all of those to be tested on.
-
-    Validation takes its share of the former. A smaller number's are among a larger one's, drawn by
-    (seed, class). None: all there are.
-    """
-    if per_class is None:
-        return source
-    if not isinstance(per_class, int) or per_class < 2:
-        raise ValueError(f"per_class {per_class} must be a whole number of at least 2; left out, it is all")
-    kept = source.is_test.copy()
-    for number in np.unique(source.labels).tolist():
-        members = np.flatnonzero((source.labels == number) & ~source.is_test)
-        kept[_chance(seed, "thinned", number).permutation(members)[:per_class]] = True
-    return _only(source, kept)
-
-
-def standardised(source: Source, wanted: bool = True) -> Source:
-    """The data set read with mean 0 and standard deviation 1 in each channel, in place of its own scale.
-
-    Over all samples to learn from; of vectors, over all features together. A constant channel is read as 0.
-    Not wanted: as it came.
-    """
-    if not wanted:
-        return source
-    axes = source.inputs.ndim - 1
-    parts = np.array_split(np.flatnonzero(~source.is_test), 64)  # doubles of all at once would take 8 times
-    sums = sum(_moments(source.inputs[part], channels=axes > 1) for part in parts)
-    count, total, squares = np.asarray(sums)
-    mean = total / count
-    spread = np.sqrt(np.maximum(squares / count - mean**2, 0))
-    scale = 1 / np.where(spread > 0, spread, 1)
-    form = (-1, *[1] * (axes - 1))
-    return source._replace(
-        scale=scale.astype(np.float32).reshape(form), shift=(-mean * scale).astype(np.float32).reshape(form)
-    )
-
-
 def permutation(features: tuple[int, ...], seed: int, task: int) -> Indices:
     """Where each pixel of a task comes from, [pixels]: the identity for task 0, else by (seed, task)."""
     pixels = math.prod(features[1:] if len(features) > 1 else features)
-    return _chance(seed, "permutation", task).permutation(pixels) if task else np.arange(pixels)
+    return generator(seed, "permutation", task).permutation(pixels) if task else np.arange(pixels)
 
 
 def permute(inputs: Array, pixels: Indices) -> Array:
@@ -229,41 +151,6 @@ def rotate(inputs: Array, degrees: float) -> Array:
     return np.concatenate([_rotated(torch.from_numpy(part.copy()), degrees).numpy() for part in parts])
 
 
-def partition(source: Source, valid: float, seed: int) -> NDArray[np.int8]:
-    """Each sample's split, [samples]: 0 training, 1 validation, 2 test.
-
-    Validation takes the share `valid` of each class's training samples, drawn by (seed, class): how classes
-    are grouped into tasks does not change it.
-    """
-    parts = np.where(source.is_test, 2, 0).astype(np.int8)
-    for number in np.unique(source.labels).tolist():
-        members = np.flatnonzero((source.labels == number) & ~source.is_test)
-        shuffled = _chance(seed, "validation", number).permutation(members)
-        parts[shuffled[: round(_share(valid) * len(members))]] = 1
-    return parts
-
-
-def _moments(inputs: Array, *, channels: bool) -> NDArray[np.float64]:
-    """Count, sum and sum of squares of each channel's values, [3, channels]; exact for whole numbers."""
-    values = inputs.astype(np.float64)
-    values = values.swapaxes(0, 1).reshape(inputs.shape[1], -1) if channels else values.reshape(1, -1)
-    return np.stack([np.full(len(values), values.shape[1]), values.sum(1), (values**2).sum(1)])
-
-
-def _share(valid: float) -> float:
-    if not 0 < valid < 1:
-        raise ValueError(
-            f"valid is {valid}, but the share for validation must lie between 0 and 1, such as 0.2"
-        )
-    return valid
-
-
-def _members(labels: Indices, chosen: NDArray[np.bool_]) -> Iterator[Indices]:
-    """The chosen samples of each class, the smallest class number first."""
-    for number in np.unique(labels[chosen]).tolist():
-        yield np.flatnonzero(chosen & (labels == number))
-
-
 def _dealt(source: Source, batches: Indices) -> Indices:
     """Each sample's batch, [samples]; test samples go to the batches of their class in turn."""
     owners = batches.copy()
@@ -274,11 +161,6 @@ def _dealt(source: Source, batches: Indices) -> Indices:
             raise ValueError(f"class {number} of {source.name} has test samples but is in no batch")
         owners[tested] = np.resize(homes, len(tested))
     return owners
-
-
-def _chance(seed: int, purpose: str, number: int) -> np.random.Generator:
-    # PCG64 by name: a new default of numpy must not change a benchmark.
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, number, *purpose.encode()])))
 
 
 def _groups(
@@ -301,18 +183,6 @@ def _groups(
     if not all(groups) or len(set(chosen)) < len(chosen) or not set(chosen) <= set(known):
         raise ValueError(f"classes {groups} must be different ones of those in {source.name}: {known}")
     return groups
-
-
-def _only(source: Source, kept: NDArray[np.bool_]) -> Source:
-    """The samples that are kept."""
-    if kept.all():
-        return source
-    return source._replace(
-        inputs=source.inputs[kept],
-        labels=source.labels[kept],
-        is_test=source.is_test[kept],
-        batches=None if source.batches is None else source.batches[kept],
-    )
 
 
 def _class_tables(groups: Sequence[Sequence[int]], scenario: Scenario) -> tuple[Indices, Indices]:

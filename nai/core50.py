@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from nai.builders import Outline, Source, outline
 from nai.orders import Order, Orders
 from nai.orders import check as check_order
 from nai.pictures import read
+from nai.sources import Outline, Source, outline
 
 BATCHES = (79, 196, 391)
 RUNS = 10

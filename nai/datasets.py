@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 
 from nai.arrays import npz, npz_outline
-from nai.builders import Outline, Source, outline, permuted, quarter, rotated, split, stream
+from nai.builders import permuted, rotated, split, stream
 from nai.core50 import core50, core50_outline
 from nai.folders import folder_outline, from_folder, tiny_imagenet
 from nai.pictures import extra
+from nai.sources import Outline, Source, outline, quarter
 from nai.tasks import Array, Benchmark, Task
 
 CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)

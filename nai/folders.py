@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nai.builders import Outline, Source, outline, quarter
 from nai.pictures import is_picture, read
+from nai.sources import Outline, Source, outline, quarter
 from nai.tasks import Indices
 
 TINY_MEAN, TINY_STD = (0.4802, 0.4481, 0.3975), (0.2302, 0.2265, 0.2262)

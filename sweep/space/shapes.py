@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sweep.space.names import Options, known
 
 if TYPE_CHECKING:
-    from nai.builders import Outline
+    from nai.sources import Outline
 
 MOST_TASKS = 1000
 STAND_IN = 500  # blank training samples a class
@@ -81,7 +81,7 @@ def _outlined(own: Options) -> "Outline":
 def _blank(dataset: str, classes: int, features: tuple[int, ...]) -> "Outline":
     import numpy as np
 
-    from nai.builders import outline
+    from nai.sources import outline
 
     labels = np.repeat(np.arange(classes), STAND_IN + 1)
     is_test = np.arange(len(labels)) % (STAND_IN + 1) == STAND_IN

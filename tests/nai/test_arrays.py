@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from nai.arrays import from_tensors, npz
-from nai.builders import permuted, quarter, rotated, split
+from nai.builders import permuted, rotated, split
 from nai.datasets import benchmark, looked_at
+from nai.sources import quarter
 
 
 def samples(count=8, classes=4):

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from nai import builders
-from nai.builders import Source, permuted, rotated, split, stream
+from nai import builders, sources
+from nai.builders import permuted, rotated, split, stream
+from nai.sources import Source
 
 
 def source(*, classes=10, samples=40, features=(2, 4, 4)):
@@ -56,7 +57,7 @@ def test_validation_depends_on_the_seed_but_not_on_composition_or_scenario():
 
 
 def test_each_class_draws_its_own_validation_samples():
-    held = (builders.partition(source(), 0.2, 0) == 1).reshape(10, 40)
+    held = (sources.partition(source(), 0.2, 0) == 1).reshape(10, 40)
     assert len({tuple(row) for row in held.tolist()}) == 10
 
 
@@ -208,7 +209,7 @@ def test_what_a_stream_holds_out_depends_on_the_seed_and_the_batch_alone():
 
 def test_a_stream_may_be_split_by_class_instead():
     assert split(in_batches(), 1).digest == split(in_batches()._replace(batches=None), 1).digest
-    kept = builders._only(in_batches(), np.isin(in_batches().labels, [3, 9]))
+    kept = sources.only(in_batches(), np.isin(in_batches().labels, [3, 9]))
     assert kept.batches.tolist() == [0] * 8 + [1] * 8 + [2] * 16 + [-1] * 10
 
 
@@ -248,7 +249,7 @@ def test_a_composition_that_cannot_be_is_refused(make, message):
 
 def test_fewer_samples_of_each_class_are_some_of_the_more_and_the_test_stays():
     def learnt(per_class):
-        few = builders.thinned(source(), per_class, 0)
+        few = sources.thinned(source(), per_class, 0)
         assert few.inputs[few.is_test].tolist() == source().inputs[source().is_test].tolist()
         assert np.bincount(few.labels[~few.is_test]).tolist() == [min(per_class, 30)] * 10
         return {image.tobytes() for image in few.inputs[~few.is_test]}
@@ -287,12 +288,12 @@ def test_standardising_sees_no_test_sample_and_knows_vectors_and_constants():
     changed = vectors._replace(
         inputs=np.where(vectors.is_test[:, None], 255, vectors.inputs).astype(np.uint8)
     )
-    once, again = builders.standardised(vectors), builders.standardised(changed)
+    once, again = sources.standardised(vectors), sources.standardised(changed)
     values = vectors.inputs[~vectors.is_test].astype(float)
     assert once.scale == again.scale == np.float32(1 / values.std()) and once.scale.shape == (1,)
     assert once.shift == again.shift == np.float32(-values.mean() / values.std())
     constant = vectors._replace(inputs=np.full_like(vectors.inputs, 7))
-    black = builders.standardised(constant)
+    black = sources.standardised(constant)
     assert (constant.inputs * black.scale + black.shift == 0).all()
 
 
@@ -300,6 +301,6 @@ def test_standardised_by_hand():
     values = np.zeros((100, 1, 10, 10), np.uint8)
     values[:25] = 255  # a quarter is white: mean 1/4, deviation sqrt(3)/4
     white = Source("white", values, np.zeros(100, np.int64), np.zeros(100, bool))
-    found = builders.standardised(white)
+    found = sources.standardised(white)
     assert float(found.scale[0, 0, 0]) == pytest.approx(4 / 3**0.5 / 255)
     assert float(found.shift[0, 0, 0]) == pytest.approx(-(3**-0.5))

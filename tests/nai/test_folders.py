@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from picture_files import flat, picture, write_folder, write_picture, write_tiny_imagenet
 
-from nai.builders import quarter, split
+from nai.builders import split
 from nai.datasets import benchmark, load, looked_at
 from nai.folders import from_folder, tiny_imagenet
+from nai.sources import quarter
 
 
 def test_a_folder_for_each_class_is_numbered_by_name_and_a_quarter_is_test(tmp_path):
