@@ -36,7 +36,11 @@ class Read(HTMLParser):
     def charts(self):
         """Charts by their names, as the page's script would read them."""
         names = [attrs["data-chart"] for attrs in self.all("div") if "data-chart" in attrs]
-        found = [
-            json.loads(text) for text, attrs in zip(self.scripts, self.all("script"), strict=True) if attrs
-        ]
-        return dict(zip(names, found, strict=True))
+        data = {
+            attrs["id"]: json.loads(text)
+            for text, attrs in zip(self.scripts, self.all("script"), strict=True)
+            if attrs
+        }
+        self.choices = data.pop("choices", None)
+        assert list(data) == names
+        return data

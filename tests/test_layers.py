@@ -27,6 +27,7 @@ KEEPERS = {
     "sklearn": ("nai/datasets.py",),
     "plotly": ("sweep/report*.py",),
     "jinja2": ("sweep/report*.py",),
+    "matplotlib": ("sweep/report/drawing.py",),
     "pydantic": ("sweep/space*.py", "sweep/mistakes.py", "sweep/past.py", "sweep/standing.py"),
     "typer": ("sweep/cli*.py", "sweep/progress.py"),
     "rich": ("sweep/cli*.py", "sweep/progress.py"),
@@ -269,6 +270,7 @@ HEAVY = {
     "scipy",
     "plotly",
     "pydantic",
+    "matplotlib",
 }
 EVERY_NAME = "import nai\nfor name in [*nai.__all__, *dir(nai)]: getattr(nai, name)"
 

@@ -13,17 +13,22 @@ Chart = dict[str, Any]
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 """Colours that people with the common kinds of colour blindness tell apart. Source: Okabe and Ito 2008."""
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross")
+DIVERGING = [[0.0, "#b35806"], [0.5, "#f7f7f7"], [1.0, "#2166ac"]]
+"""Orange for less, blue for more, white for none. Source: Brewer's PuOr and RdBu, of which these are ends."""
 BOX_FROM = 8
 """Fewer points than this show no box: its quartiles would be drawn from next to nothing."""
-INK, GRID, GREY = "#1f2933", "#e4e7eb", "#9aa5b1"
+INK, GRID, GREY, CHOICE = "#1f2933", "#e4e7eb", "#9aa5b1", "#b3005e"
+CHOSEN = "chosen order"
+"""Name of the last trace of a chart, to be filled with the order that a reader chooses."""
 
 
 class Spread(NamedTuple):
-    """One method's accuracies in per cent, one for each order, and what to say of each point."""
+    """One method's accuracies in per cent, one for each order, what to say of each, and the orders' keys."""
 
     label: str
     values: Sequence[float]
     texts: Sequence[str]
+    keys: Sequence[str] = ()
 
 
 class Line(NamedTuple):
@@ -67,14 +72,15 @@ def library() -> str:
 
 def spread(groups: Sequence[Spread]) -> Chart:
     """Boxes with all their points, one row for each method, first on top."""
-    figure = _figure()
+    figure = blank()
     for number, group in enumerate(groups):
         colour = OKABE_ITO[number % len(OKABE_ITO)]
         boxed = len(group.values) >= BOX_FROM
         figure.add_box(
             x=list(group.values),
-            name=_wrapped(group.label),
+            name=wrapped(group.label),
             text=[html.escape(text) for text in group.texts],
+            customdata=list(group.keys),
             hovertemplate="%{x:.2f} %<br>%{text}<extra></extra>",
             boxpoints="all",
             jitter=0.5,
@@ -84,20 +90,21 @@ def spread(groups: Sequence[Spread]) -> Chart:
             line={"color": colour if boxed else "rgba(0,0,0,0)", "width": 1.5},
             fillcolor="rgba(0,0,0,0)",
         )
-    figure.update_layout(_layout(90 + 84 * len(groups)), showlegend=False)
+    add_chosen(figure, mode="markers")
+    figure.update_layout(layout(90 + 84 * len(groups)), showlegend=False)
     figure.update_xaxes(title="accuracy at the end (%)", gridcolor=GRID, zeroline=False)
     figure.update_yaxes(autorange="reversed", automargin=True)
-    return _plain(figure)
+    return plain(figure)
 
 
 def curve(lines: Sequence[Line], name: str, *, joined: bool) -> Chart:
     """Mean (filled, solid) and worst order (open, dashed) against a searched setting; both optima ringed."""
-    figure = _figure()
+    figure = blank()
     for number, line in enumerate(lines):
         _add_line(figure, line, number, joined=joined)
     _add_optima(figure, lines)
     figure.update_layout(
-        _layout(430 + 22 * len(lines)), legend={"orientation": "h", "y": -0.22, "yanchor": "top"}
+        layout(430 + 22 * len(lines)), legend={"orientation": "h", "y": -0.22, "yanchor": "top"}
     )
     log = _is_log([at for line in lines for at in line.at])
     scale: dict[str, Any] = (
@@ -107,23 +114,23 @@ def curve(lines: Sequence[Line], name: str, *, joined: bool) -> Chart:
         title=html.escape(name), gridcolor=GRID, zeroline=False, exponentformat="power", **scale
     )
     figure.update_yaxes(title="validation accuracy (%)", gridcolor=GRID, zeroline=False, automargin=True)
-    return _plain(figure)
+    return plain(figure)
 
 
 def course(groups: Sequence[Dots]) -> Chart:
     """Accuracy of suggestions against their number; those that were dropped early are hollow."""
-    figure = _figure()
+    figure = blank()
     colours = list(dict.fromkeys(group.label.partition(":")[0] for group in groups))
     for group in groups:
         number = colours.index(group.label.partition(":")[0])
         _add_dots(figure, group, OKABE_ITO[number % len(OKABE_ITO)], SYMBOLS[number % len(SYMBOLS)])
-    _style(figure, "number of the suggestion", "mean validation accuracy (%)", lines=len(groups))
-    return _plain(figure)
+    style(figure, "number of the suggestion", "mean validation accuracy (%)", lines=len(groups))
+    return plain(figure)
 
 
 def pareto(groups: Sequence[Dots], front: Dots, names: Sequence[str]) -> Chart:
     """Two goals against each other, with a line through those that nothing beats."""
-    figure = _figure()
+    figure = blank()
     for number, group in enumerate(groups):
         _add_dots(figure, group, OKABE_ITO[number % len(OKABE_ITO)], SYMBOLS[number % len(SYMBOLS)])
     figure.add_scatter(
@@ -135,13 +142,13 @@ def pareto(groups: Sequence[Dots], front: Dots, names: Sequence[str]) -> Chart:
         marker={"symbol": "circle-open", "size": 15, "color": INK},
         hoverinfo="skip",
     )
-    _style(figure, f"{names[0]} (%)", f"{names[1]} (%)", lines=len(groups) + 1)
-    return _plain(figure)
+    style(figure, f"{names[0]} (%)", f"{names[1]} (%)", lines=len(groups) + 1)
+    return plain(figure)
 
 
 def hunt(steps: Steps) -> Chart:
     """The best found after each order tried, and a line at what random orders would find."""
-    figure = _figure()
+    figure = blank()
     tries = list(range(1, len(steps.values) + 1))
     figure.add_scatter(
         x=tries,
@@ -160,15 +167,56 @@ def hunt(steps: Steps) -> Chart:
             line={"color": OKABE_ITO[1], "dash": "dot", "width": 2},
             hovertemplate="%{y:.2f} %<extra></extra>",
         )
-    _style(figure, "orders tried", "accuracy at the end (%)", lines=2)
-    return _plain(figure)
+    style(figure, "orders tried", "accuracy at the end (%)", lines=2)
+    return plain(figure)
 
 
-def _figure() -> "go.Figure":
+def arrivals(times: Sequence[float]) -> Chart:
+    """Runs on record against the minutes since the first of them; `times` are seconds, sorted."""
+    most = 400
+    counts = range(1, len(times) + 1)
+    places = counts if len(times) <= most else [1 + (len(times) - 1) * i // (most - 1) for i in range(most)]
+    figure = blank()
+    figure.add_scatter(
+        x=[round((times[place - 1] - times[0]) / 60, 3) for place in places],
+        y=list(places),
+        mode="lines",
+        name="runs",
+        line={"color": OKABE_ITO[0], "width": 2, "shape": "hv"},
+        hovertemplate="%{y} runs after %{x} min<extra></extra>",
+    )
+    figure.update_layout(layout(300), showlegend=False)
+    figure.update_xaxes(title="minutes since the first run", gridcolor=GRID, zeroline=False)
+    figure.update_yaxes(
+        title="runs on record", gridcolor=GRID, zeroline=False, rangemode="tozero", automargin=True
+    )
+    return plain(figure)
+
+
+def blank() -> "go.Figure":
     """An empty chart; plotly comes with the first one, for its import takes longer than a command may."""
     import plotly.graph_objects as go
 
     return go.Figure()
+
+
+def add_chosen(figure: "go.Figure", *, mode: str) -> None:
+    """An empty last trace, to be filled with the order that a reader chooses."""
+    figure.add_scatter(
+        x=[],
+        y=[],
+        mode=mode,
+        name=CHOSEN,
+        marker={
+            "symbol": "star-diamond",
+            "size": 13,
+            "color": CHOICE,
+            "line": {"color": "white", "width": 1},
+        },
+        line={"color": CHOICE, "width": 4},
+        hovertemplate="%{x}, %{y:.2f}<extra>chosen order</extra>",
+        showlegend=False,
+    )
 
 
 def _add_dots(figure: "go.Figure", group: Dots, colour: str, symbol: str) -> None:
@@ -183,38 +231,54 @@ def _add_dots(figure: "go.Figure", group: Dots, colour: str, symbol: str) -> Non
     )
 
 
-def _style(figure: "go.Figure", x: str, y: str, *, lines: int) -> None:
+def style(figure: "go.Figure", x: str, y: str, *, lines: int) -> None:
     """Axes and legend of a plain chart."""
     legend = {"orientation": "h", "y": -0.22, "yanchor": "top"}
-    figure.update_layout(_layout(380 + 22 * lines), legend=legend)
+    figure.update_layout(layout(380 + 22 * lines), legend=legend)
     figure.update_xaxes(title=html.escape(x), gridcolor=GRID, zeroline=False)
     figure.update_yaxes(title=html.escape(y), gridcolor=GRID, zeroline=False, automargin=True)
 
 
-def matrix(
-    percent: Sequence[Sequence[float]], *, lines: Sequence[str], columns: Sequence[str], low: float
+def heat(
+    numbers: Sequence[Sequence[float | None]],
+    *,
+    lines: Sequence[str],
+    columns: Sequence[str],
+    span: tuple[float, float],
+    axis: str,
+    unit: str = "%",
+    diverging: bool = False,
 ) -> Chart:
-    """An accuracy matrix with its numbers, colours from `low` to 100 %; first line on top."""
+    """A table of numbers in colours over `span`, first line on top; `axis` says what the columns are.
+
+    None is left white. `diverging`: colours that part at the middle of `span`.
+    """
     small = len(columns) > 6
-    figure = _figure()
+    figure = blank()
     figure.add_heatmap(
-        z=[list(line) for line in percent],
-        x=[_wrapped(name, 12) for name in columns],
-        y=[_wrapped(name, 18) for name in lines],
-        colorscale="Cividis",
-        zmin=low,
-        zmax=100,
+        z=[list(line) for line in numbers],
+        x=names(columns, 12),
+        y=names(lines, 18),
+        colorscale=DIVERGING if diverging else "Cividis",
+        zmin=span[0],
+        zmax=span[1],
         texttemplate="%{z:.0f}" if small else "%{z:.1f}",
         textfont={"size": 10 if small else 12},
-        hovertemplate="%{y}, %{x}: %{z:.2f} %<extra></extra>",
-        colorbar={"title": "%", "thickness": 10, "outlinewidth": 0},
+        hovertemplate=f"%{{y}}, %{{x}}: %{{z:.2f}} {unit}<extra></extra>",
+        hoverongaps=False,
+        colorbar={"title": {"text": unit}, "thickness": 10, "outlinewidth": 0},
         xgap=1,
         ygap=1,
     )
-    figure.update_layout(_layout(150 + 38 * len(lines)))
-    figure.update_xaxes(title="task, in the order trained", side="bottom", automargin=True)
-    figure.update_yaxes(autorange="reversed", automargin=True)
-    return _plain(figure)
+    figure.update_layout(layout(150 + 38 * len(lines)))
+    figure.update_xaxes(title=axis, side="bottom", automargin=True, type="category")
+    figure.update_yaxes(autorange="reversed", automargin=True, type="category")
+    return plain(figure)
+
+
+def names(texts: Sequence[str], width: int) -> list[str]:
+    """Names of lines or columns as plotly has them."""
+    return [wrapped(text, width) for text in texts]
 
 
 def _add_line(figure: "go.Figure", line: Line, number: int, *, joined: bool) -> None:
@@ -254,7 +318,7 @@ def _add_optima(figure: "go.Figure", lines: Sequence[Line]) -> None:
     )
 
 
-def _layout(height: int) -> dict[str, Any]:
+def layout(height: int) -> dict[str, Any]:
     return {
         "height": height,
         "margin": {"l": 8, "r": 8, "t": 36, "b": 48},
@@ -270,11 +334,11 @@ def _is_log(values: Sequence[float]) -> bool:
     return min(values) > 0 and max(values) / min(values) >= 20
 
 
-def _wrapped(text: str, width: int = 20) -> str:
+def wrapped(text: str, width: int = 20) -> str:
     """Text for plotly, which reads a kind of HTML: escaped, broken into short lines."""
     return "<br>".join(html.escape(line) for line in textwrap.wrap(text, width)) or " "
 
 
-def _plain(figure: "go.Figure") -> Chart:
+def plain(figure: "go.Figure") -> Chart:
     chart: Chart = figure.to_plotly_json()
     return chart

@@ -1,7 +1,8 @@
 """The report as one HTML file without any network: panels put into a template that escapes all text."""
 
+import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sweep.analysis import Row
-from sweep.report import figures
+from sweep.report import drawing, figures
+from sweep.report.answers import answers
 from sweep.report.panels import PANELS
-from sweep.report.sheet import Page
+from sweep.report.sheet import Figure, Page, Panel
+
+HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -30,42 +34,96 @@ class PageFacts:
     cost: Mapping[str, str] = field(default_factory=dict)
 
 
-def render(results: Mapping[str, Any], rows: Sequence[Row], page_facts: PageFacts) -> str:
-    """The report of a sweep, complete or not, as the text of one HTML file; equal input gives equal text."""
+def render(
+    results: Mapping[str, Any], rows: Sequence[Row], page_facts: PageFacts, *, static: bool = False
+) -> str:
+    """The report of a sweep, complete or not, as the text of one HTML file; equal input gives equal text.
+
+    `static`: charts are drawings, so that the page is small, and a click in the table changes no chart.
+    """
     page = Page.of(results, rows, page_facts.tasks)
-    found = [panel(page) for panel in PANELS]
+    panels = shown(page)
     ran = {which: [page.order(order) for order in orders] for which, orders in results["orders"].items()}
+    charts = dict(_named(panels))
     return (
         _environment()
         .get_template("page.html.jinja")
         .render(
             results=results,
             facts=page_facts,
-            panels=[panel for panel in found if panel],
+            answers=answers(page),
+            panels=panels,
             orders=ran,
-            share=_share(results),
-            plotly=Markup(figures.library()),  # not escaped: the library's own source, no text of ours
+            share=share(results),
+            digest=_digest(rows),
+            css=_own("page.css"),
+            scripts={"table": _own("table.js"), "charts": _own("charts.js")},
+            choices=_choices(charts),
+            drawn=_drawn(charts) if static else None,
+            plotly="" if static else Markup(figures.library()),  # not escaped: the library's own source
         )
     )
 
 
-def write(path: Path, results: Mapping[str, Any], rows: Sequence[Row], page_facts: PageFacts) -> Path:
+def write(
+    path: Path,
+    results: Mapping[str, Any],
+    rows: Sequence[Row],
+    page_facts: PageFacts,
+    *,
+    static: bool = False,
+) -> Path:
     """Put the report at `path` in one step, so that whoever has it open never sees half of it."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(render(results, rows, page_facts), encoding="utf-8")
+    draft.write_text(render(results, rows, page_facts, static=static), encoding="utf-8")
     draft.replace(path)
     return path
 
 
-def _share(results: Mapping[str, Any]) -> int:
+def shown(page: Page) -> list[Panel]:
+    """The panels that have something to show."""
+    return [panel for make in PANELS if (panel := make(page))]
+
+
+def share(results: Mapping[str, Any]) -> int:
     """How much of the sweep is on record, in whole per cent, rounded down: 100 is the end."""
     return min(100, 100 * int(results["done"] + results["failed"]) // max(1, int(results["expected"])))
+
+
+def _named(panels: Sequence[Panel]) -> Iterator[tuple[str, Figure]]:
+    """Figures by their names on the page."""
+    for panel in panels:
+        for number, figure in enumerate(panel.figures, start=1):
+            yield f"{panel.key}-{number}", figure
+
+
+def _choices(charts: Mapping[str, Figure]) -> dict[str, Any]:
+    """What becomes of each chart when an order is chosen."""
+    return {name: figure.chosen for name, figure in charts.items() if figure.chosen}
+
+
+def _drawn(charts: Mapping[str, Figure]) -> dict[str, Markup]:
+    """Charts as drawings, which escape their text."""
+    return {
+        name: Markup(drawing.svg(figure.chart, name)) for name, figure in charts.items() if not figure.waits
+    }
+
+
+def _digest(rows: Sequence[Row]) -> str:
+    """A name for exactly these records."""
+    names = "\n".join(sorted(str(row["fingerprint"]) for row in rows))
+    return hashlib.sha256(names.encode()).hexdigest()[:12]
+
+
+def _own(name: str) -> Markup:
+    """A file of this page's own, put in as it is."""
+    return Markup((HERE / name).read_text(encoding="utf-8"))
 
 
 def _environment() -> Environment:
     """Templates beside this file; a name without a value is an error, and text is always escaped."""
     return Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(HERE),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

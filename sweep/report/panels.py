@@ -1,15 +1,13 @@
 """Panels of the report, one function each: from the page's data to a title, a note, charts and a table."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
-from sweep.analysis import Order, crossing
-from sweep.analysis.tables import final_averages
-from sweep.report import figures
+from sweep.report import figures, order_figures
 from sweep.report.hunt_panels import hunts
+from sweep.report.order_panels import courses, fragile, matrices, orders, spread
+from sweep.report.position_panels import position
 from sweep.report.search_panels import course, curve, pareto, search
 from sweep.report.sheet import Figure, Page, Panel, Table, margin, origin, percent, points
 
@@ -43,13 +41,15 @@ def accuracy(page: Page) -> Panel | None:
         "accuracy",
         "How good, and how good in a bad order?",
         " ".join(text for text in notes if text),
-        table=Table(header, lines, words=2),
+        _forest(page),
+        Table(header, lines, words=2),
+        unfolded=True,
     )
 
 
 def order_effect(page: Page) -> Panel | None:
     """How much the order moves the tasks, and what is learned and forgotten."""
-    if not page.judged():
+    if not page.judged:
         return None
     fields = ("aopd", "mopd", "disparity", "forgetting", "backward_transfer", "learning_accuracy")
     header = (
@@ -63,10 +63,14 @@ def order_effect(page: Page) -> Panel | None:
         "due to order",
     )
     lines = [
-        [line["label"], *(points(line[field]) for field in fields), percent(line["order_share"], digits=0)]
-        for line, _ in page.judged()
+        [
+            one.label,
+            *(points(one.line[field]) for field in fields),
+            percent(one.line["order_share"], digits=0),
+        ]
+        for one in page.judged
     ]
-    counts = sorted({(line["orders"], line["seeds"]) for line, _ in page.judged()})
+    counts = sorted({(one.line["orders"], one.line["seeds"]) for one in page.judged})
     over = " and ".join(f"{orders} orders × {seeds} seeds" for orders, seeds in counts)
     note = (
         f"In points of accuracy, over {over}. Ranges over orders (AOPD, MOPD, disparity) grow with the "
@@ -76,51 +80,33 @@ def order_effect(page: Page) -> Panel | None:
     return Panel("order-effect", "How much does the order matter?", note, table=Table(header, lines))
 
 
-def spread(page: Page) -> Panel | None:
-    """The accuracy in every order."""
-    orders, seeds = page.cells()
-    groups = []
-    for line, arm in page.judged():
-        runs = crossing(arm, orders, seeds)
-        values = [100 * float(value) for value in final_averages(runs).mean(1)]
-        groups.append(figures.Spread(line["label"], values, [page.order(order) for order in runs.orders]))
+def cost(page: Page) -> Panel | None:
+    """What each method's runs took."""
+    groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for arm in page.arms.values():
+        groups[arm.method] += arm.cells.values()
     if not groups:
         return None
-    said = [f"{one.label} from {min(one.values):.2f} to {max(one.values):.2f} %" for one in groups]
-    table = Table(
-        ("method", "order", "accuracy"),
-        [
-            (one.label, text, f"{v:.2f} %")
-            for one in groups
-            for v, text in zip(one.values, one.texts, strict=True)
-        ],
-        words=2,
-    )
-    note = "One point for each order, seeds averaged; the box holds the middle half of the orders. "
-    note += "Hold the pointer over one to see its order."
-    chart = Figure(figures.spread(groups), f"Accuracy in each order: {'; '.join(said)}.")
-    return Panel("spread", "How wide is the spread over orders?", note, (chart,), table)
-
-
-def matrices(page: Page) -> Panel | None:
-    """Accuracy after each task, in the best and the worst order of the best method."""
-    leaders = [(line, arm) for line, arm in page.judged() if line["role"] == "best"]
-    if not leaders:
-        return None
-    (line, arm), (orders, seeds) = leaders[0], page.cells()
-    runs = crossing(arm, orders, seeds)
-    picked = {which: tuple(line[f"{which}_order"]) for which in ("worst", "best")}
-    percents = {
-        which: 100 * runs.matrices[runs.orders.index(order)].mean(0)[:, list(order)]
-        for which, order in picked.items()
-    }
-    low = min(float(matrix.min()) for matrix in percents.values())
-    shown = tuple(_heat(page, which, picked[which], percents[which], low) for which in picked)
+    lines = [
+        (
+            method,
+            str(len(rows)),
+            str(sum(row["error"] is not None for row in rows)),
+            f"{sum(row['seconds'] for row in rows):.1f} s",
+            f"{sum(row['seconds'] for row in rows) / len(rows):.3f} s",
+            ", ".join(sorted({row["device"] for row in rows})),
+        )
+        for method, rows in sorted(groups.items())
+    ]
+    header = ("method", "runs", "failed", "training time", "a run", "device")
+    times = sorted(row["finished"] for arm in page.arms.values() for row in arm.cells.values())
+    alt = f"Runs on record against time: {len(times)} came in within {times[-1] - times[0]:.0f} seconds."
+    figure = Figure(figures.arrivals(times), alt, "Runs on record")
     note = (
-        f"Test accuracy of {line['label']}, in per cent, seeds averaged. Along a line: how well each task is "
-        "known at that time. Down a column: how a task is learned and forgotten."
+        "Training time of workers; runs of a stack share theirs, and shared beginnings of orders count once. "
+        "A flat stretch is a break."
     )
-    return Panel("matrices", "Where is it forgotten?", note, shown)
+    return Panel("cost", "What did it cost?", note, (figure,), Table(header, lines), unfolded=True)
 
 
 def failures(page: Page) -> Panel | None:
@@ -149,16 +135,41 @@ def failures(page: Page) -> Panel | None:
 
 PANELS: tuple[Callable[[Page], Panel | None], ...] = (
     accuracy,
-    order_effect,
+    curve,
     spread,
+    order_effect,
+    fragile,
+    matrices,
+    courses,
+    position,
     hunts,
     course,
     pareto,
-    curve,
     search,
-    matrices,
+    orders,
+    cost,
     failures,
 )
+
+
+def _forest(page: Page) -> tuple[Figure, ...]:
+    """Differences between methods with their intervals."""
+    labels = {line["suggestion"]: line["label"] for line in page.results["table"]}
+    group = [
+        order_figures.Gain(
+            f"{labels[pair['suggestion']]} over {labels[pair['baseline']]}",
+            100 * pair["mean"],
+            None if pair["half"] is None else 100 * pair["half"],
+            f"better in {percent(pair['won'], digits=0)} of {pair['orders']} orders",
+        )
+        for pair in page.results["paired"]
+        if pair["mean"] is not None
+    ]
+    if not group:
+        return ()
+    said = "; ".join(f"{one.label} {one.mean:+.2f} points, {one.text}" for one in group)
+    alt = f"Differences on the same orders and seeds with 95 % intervals: {said}."
+    return (Figure(order_figures.gains(group), alt, "Difference to other methods"),)
 
 
 def _gains(page: Page) -> list[tuple[str, Mapping[str, Mapping[str, Any]]]]:
@@ -187,7 +198,7 @@ def _gain(pair: Mapping[str, Any] | None) -> list[str]:
 
 def _interval(page: Page) -> str:
     """What the plus-minus stands for, or why there is none."""
-    kinds = sorted({line["interval"] for line, _ in page.judged()})
+    kinds = sorted({one.line["interval"] for one in page.judged})
     if not kinds:
         return "No run of these is on record yet."
     return (
@@ -197,7 +208,7 @@ def _interval(page: Page) -> str:
 
 def _unseen(page: Page) -> str:
     """What a random sample of orders proves about those not run."""
-    shares = [line["unseen_worse"] for line, _ in page.judged()]
+    shares = [one.line["unseen_worse"] for one in page.judged]
     if not shares or max(shares) == 0:
         return "All orders were run." if shares else ""
     share = percent(max(shares), digits=1)
@@ -227,14 +238,3 @@ def _still(one: Mapping[str, Any]) -> str:
         return f"{one['label']} {one['orders']} of {one['needed']}"
     least = "no interval" if one["least"] is None else f"± {points(one['least'])} with all orders"
     return f"{one['label']} {one['orders']}, no number is enough ({least}): more seeds are needed"
-
-
-def _heat(page: Page, which: str, order: Order, percents: Any, low: float) -> Figure:
-    """One matrix in per cent, lines and columns in the order trained."""
-    names = [f"{position + 1}. {page.task(home)}" for position, home in enumerate(order)]
-    lines = ["before", *(f"after {name}" for name in names)]
-    chart = figures.matrix(np.asarray(percents).tolist(), lines=lines, columns=names, low=low)
-    final = float(percents[-1].mean())
-    title = f"{which} order: {final:.2f} %"
-    said = ", ".join(f"{name} {value:.1f} %" for name, value in zip(names, percents[-1], strict=True))
-    return Figure(chart, f"Accuracy matrix of the {title} at the end: {said}.", title.capitalize())

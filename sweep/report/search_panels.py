@@ -167,7 +167,8 @@ def _optima(points: Sequence[Suggestion], name: str) -> str:
     """Which suggestion is best in the mean and which in the worst order."""
     if not points:
         return "None can be called best yet."
-    mean, worst = (max(points, key=lambda point: point[field]) for field in ("mean", "worst"))
+    mean = max(points, key=lambda point: (point["mean"], point["worst"]))
+    worst = max(points, key=lambda point: (point["worst"], point["mean"]))
     said = f"Best mean {percent(mean['mean'])} at {name} {mean['at']:.3g}"
     if mean["suggestion"] == worst["suggestion"]:
         return f"{said}, which is best in the worst order too ({percent(worst['worst'])})."

@@ -2,18 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
-from sweep.analysis import Arm, Order, Row, Seed, arms
+from sweep.analysis import Arm, Crossing, Order, Row, Seed, arms, crossing
 from sweep.report import figures
+
+Change = Mapping[str, Any]
+"""What becomes of the fields of a chart's last trace."""
 
 
 class Figure(NamedTuple):
-    """A chart, its title if it is one of several, and what it shows, for those who cannot see it."""
+    """A chart, its title if it is one of several, and what it shows, for those who cannot see it.
+
+    `chosen` says by the key of an order what the chart's last trace shows when a reader chooses that order;
+    a figure that `waits` shows nothing before.
+    """
 
     chart: figures.Chart
     alt: str
     title: str = ""
+    chosen: Mapping[str, Change] = {}
+    waits: bool = False
 
 
 class Table(NamedTuple):
@@ -22,17 +32,37 @@ class Table(NamedTuple):
     header: Sequence[str]
     lines: Sequence[Sequence[str]]
     words: int = 1
+    keys: Sequence[str] = ()
+    """Of a table of orders: the key of each line's order, by which a reader may choose it."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One question of the report and its answer; beside charts the table holds their numbers, folded away."""
+    """One question of the report and its answer.
+
+    Beside charts the table holds their numbers and is folded away, unless it is `unfolded`.
+    """
 
     key: str
     title: str
     note: str
     figures: tuple[Figure, ...] = ()
     table: Table | None = None
+    unfolded: bool = False
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A line of the summary table that has figures, its arm, and the runs that the figures are of."""
+
+    line: Mapping[str, Any]
+    arm: Arm
+    runs: Crossing
+
+    @property
+    def label(self) -> str:
+        """Its name in charts and tables."""
+        return str(self.line["label"])
 
 
 @dataclass(frozen=True)
@@ -48,13 +78,21 @@ class Page:
         """The page's data, rows grouped into arms once."""
         return cls(results, {arm.suggestion: arm for arm in arms(rows)}, tasks)
 
-    def judged(self) -> list[tuple[Mapping[str, Any], Arm]]:
-        """Lines of the summary table that have figures, each with its arm."""
-        return [
-            (line, self.arms[line["suggestion"]])
-            for line in self.results["table"]
-            if line["mean"] is not None
-        ]
+    @cached_property
+    def judged(self) -> list[Judged]:
+        """Lines of the summary table that have figures."""
+        orders, seeds = self.cells()
+        found = []
+        for line in self.results["table"]:
+            if line["mean"] is not None:
+                arm = self.arms[line["suggestion"]]
+                found.append(Judged(line, arm, crossing(arm, orders, seeds)))
+        return found
+
+    @property
+    def leader(self) -> Judged | None:
+        """The best of all, or the first baseline where nothing was searched."""
+        return next(iter(self.judged), None)
 
     def cells(self) -> tuple[list[Order], list[Seed]]:
         """Confirmation orders and seeds."""
@@ -68,6 +106,11 @@ class Page:
     def order(self, order: Sequence[int]) -> str:
         """An order by the names of its tasks."""
         return " → ".join(self.task(int(home)) for home in order)
+
+
+def key(order: Sequence[int]) -> str:
+    """An order as the page's script and readers' programs may name it: "2-0-1"."""
+    return "-".join(map(str, order))
 
 
 def percent(share: float | None, digits: int = 2) -> str:

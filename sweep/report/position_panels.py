@@ -1,0 +1,76 @@
+"""The panel on places in the order: what being early or late does to each task."""
+
+import numpy as np
+
+from sweep.analysis import Crossing
+from sweep.analysis.arms import Floats
+from sweep.report import figures, order_figures
+from sweep.report.sheet import Figure, Page, Panel
+
+
+def position(page: Page) -> Panel | None:
+    """Final accuracy, and accuracy when just learned, of each task in each place of the order."""
+    one = page.leader
+    if one is None or len(one.runs.orders) < 2:
+        return None
+    final, learned = placed(one.runs)
+    low = float(np.nanmin([np.nanmin(final), np.nanmin(learned)])) * 100
+    tasks = [page.task(home) for home in range(len(final))]
+    places = [f"place {place + 1}" for place in range(len(final))]
+    heats = [
+        Figure(
+            figures.heat(
+                _percents(table), lines=tasks, columns=places, span=(low, 100.0), axis="place in the order"
+            ),
+            f"{what} of each task (lines) by its place in the order (columns), mean over those orders.",
+            what,
+        )
+        for table, what in ((final, "Accuracy at the end"), (learned, "Accuracy when just learned"))
+    ]
+    groups: list[tuple[str, list[float], list[float | None]]] = [
+        (each.label, [float(value) for value in 100 * np.nanmean(placed(each.runs)[0], axis=0)], [])
+        for each in page.judged
+    ]
+    said = ", ".join(f"{place} {value:.2f} %" for place, value in zip(places, groups[0][1], strict=True))
+    line = Figure(order_figures.by_position(groups), f"Mean over tasks for {one.label}: {said}.", "All tasks")
+    note = (
+        f"Test accuracy with {one.label}, over {len(one.runs.orders)} orders × {len(one.runs.seeds)} seeds. "
+        "White: no order has the task there."
+    )
+    return Panel("position", "Is being early harmful?", note, (*heats, line))
+
+
+def placed(runs: Crossing) -> tuple[Floats, Floats]:
+    """Mean accuracy at the end, and just after learning, of each task in each place [tasks, places].
+
+    nan where no order has the task in that place; seeds are averaged.
+    """
+    orders = np.array(runs.orders)
+    matrices = runs.matrices.mean(1)
+    tasks, count = matrices.shape[-1], orders.shape[1]
+    final, learned = np.full((2, tasks, count), np.nan)
+    for place in range(count):
+        for task in range(tasks):
+            at = orders[:, place] == task
+            if at.any():
+                final[task, place] = matrices[at, -1, task].mean()
+                learned[task, place] = matrices[at, place + 1, task].mean()
+    return final, learned
+
+
+def first_place(runs: Crossing) -> tuple[int, float, float] | None:
+    """The task that loses most by being trained first: its final accuracy then, and in later places.
+
+    None where no task is both first and later in some order.
+    """
+    orders, final = np.array(runs.orders), runs.matrices[:, :, -1].mean(1)
+    found = []
+    for task in range(final.shape[1]):
+        first = orders[:, 0] == task
+        if first.any() and not first.all():
+            found.append((task, float(final[first, task].mean()), float(final[~first, task].mean())))
+    return max(found, key=lambda one: one[2] - one[1], default=None)
+
+
+def _percents(table: Floats) -> list[list[float | None]]:
+    return [[None if np.isnan(v) else round(100 * float(v), 3) for v in line] for line in table]
