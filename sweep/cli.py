@@ -158,7 +158,12 @@ def status(folder: given.Folder, as_json: given.Json = False, verbose: given.Ver
 
 
 @app.command()
-def report(folder: given.Folder, verbose: given.Verbose = False) -> None:
+def report(
+    folder: given.Folder,
+    static: given.Static = False,
+    figures: given.Figures = False,
+    verbose: given.Verbose = False,
+) -> None:
     """Write report.html and results.json anew, from the records."""
     from sweep import cli_show as show
 
@@ -166,9 +171,41 @@ def report(folder: given.Folder, verbose: given.Verbose = False) -> None:
         with _waiting("writing the report"):
             from sweep import look
 
-            ended = look.render(folder)
+            ended = look.render(folder, static=static, figures=figures)
         show.results(show.console(), ended.results)
-        print(show.near(ended.folder.report))
+        made = [ended.folder.report, ended.folder.static_report, ended.folder.figures]
+        for path, wanted in zip(made, (True, static, figures), strict=True):
+            if wanted:
+                print(show.near(path))
+
+
+@app.command()
+def compare(folders: given.Folders, out: given.Page = "compare.html", verbose: given.Verbose = False) -> None:
+    """Put several sweeps on one page."""
+    from sweep import cli_show as show
+
+    with explained(verbose):
+        with _waiting("writing the page"):
+            from sweep import look
+
+            path = look.compare(folders, out)
+        print(show.near(path))
+
+
+@app.command()
+def watch(folder: given.Folder, every: given.Every = 2.0, verbose: given.Verbose = False) -> None:
+    """Follow a sweep that runs elsewhere, until it is done or Ctrl-C."""
+    from sweep import cli_show as show
+    from sweep.progress import Display
+
+    with explained(verbose, stopped="no longer watched; the sweep goes on"):
+        with Display(show.console(error=True)) as display:
+            display.stage("reading the records")
+            from sweep import look
+            from sweep.watch import Watch
+
+            now = look.follow(folder, Watch(display.stage, display.standing), every)
+        show.standing(show.console(), Path(folder).resolve(), now, ())
 
 
 @app.command()

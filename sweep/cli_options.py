@@ -17,6 +17,9 @@ Examples:
   nai-sweep confirm runs/my --orders all --seeds 5       the best of each method, on more orders and seeds
   nai-sweep worst runs/my --suggestion 3f2a              the order that harms it most
   nai-sweep preset runs/my         the best settings, as a space of their own
+  nai-sweep watch runs/my          how far it is, live, from another terminal
+  nai-sweep report runs/my --figures                     the report, and its figures as PNG, PDF and CSV
+  nai-sweep compare runs/my runs/other                   several sweeps on one page
   nai-sweep ui runs/quickstart     the same runs in MLflow
 """
 
@@ -46,6 +49,18 @@ Workers = Annotated[
 Name = Annotated[str | None, typer.Option(metavar="NAME", help="Of the new space; without it NAME_best.")]
 File = Annotated[str | None, typer.Option(metavar="FILE", help="A new file to write it to.")]
 Port = Annotated[int, typer.Option(metavar="N", min=1, max=65535, help="Where to serve.")]
+
+# ------------------------------------------------------------------ report, compare, watch
+Static = Annotated[bool, typer.Option("--static", help="A small page of drawings, too: report_static.html.")]
+Figures = Annotated[
+    bool,
+    typer.Option(
+        "--figures", help="Each figure as PNG, PDF and CSV and the summary as LaTeX, too: figures/."
+    ),
+]
+Folders = Annotated[list[str], typer.Argument(metavar="DIR...", help="The folders of the sweeps.")]
+Page = Annotated[str, typer.Option("--out", metavar="FILE", help="The page to write.")]
+Every = Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="How often to look.")]
 
 # ------------------------------------------------------------------ confirm
 Top = Annotated[int | None, typer.Option(metavar="K", min=1, help="The best K suggestions of every method.")]

@@ -90,6 +90,16 @@ class Folder:
         return self.root / "report.html"
 
     @property
+    def static_report(self) -> Path:
+        """The page for people as a small file: drawings in place of charts."""
+        return self.root / "report_static.html"
+
+    @property
+    def figures(self) -> Path:
+        """Figures for a paper, and what they show as CSV."""
+        return self.root / "figures"
+
+    @property
     def table(self) -> Path:
         """All rows in one Parquet file."""
         return self.root / "results.parquet"
@@ -108,6 +118,11 @@ class Folder:
     def artifacts(self) -> Path:
         """MLflow's files."""
         return self.root / "mlartifacts"
+
+    @property
+    def owner(self) -> Path:
+        """Which process works on the sweep now; not there when none does."""
+        return self.root / "sweep.lock.json"
 
     def adopt(self, space: Space) -> None:
         """Make the folder this space's; FolderError when it is another's.
@@ -131,17 +146,18 @@ class Folder:
         if self.root.is_file():
             raise FolderError(f"{self.root} is a file: a sweep needs a folder, take another --out")
         self.root.mkdir(parents=True, exist_ok=True)
-        owner = self.root / "sweep.lock.json"
         lock = FileLock(self.root / "sweep.lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise FolderError(f"{self.root} is in use by {_owner(owner)}: wait for it, or stop it") from None
+            raise FolderError(
+                f"{self.root} is in use by {_owner(self.owner)}: wait for it, or stop it"
+            ) from None
         try:
-            owner.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+            self.owner.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
             yield
         finally:
-            owner.unlink(missing_ok=True)
+            self.owner.unlink(missing_ok=True)
             lock.release()
 
 

@@ -1,6 +1,7 @@
 """A sweep as its folder has it: how far it is, its report, its MLflow pages. Nothing is run."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,10 +34,50 @@ def status(path: str | Path) -> tuple[Standing, tuple[record.Problem, ...]]:
     return snapshot.standing(store.records.rows), store.records.problems
 
 
-def render(path: str | Path) -> Ended:
-    """Write a sweep's report anew from its records, complete or not."""
+def render(path: str | Path, *, static: bool = False, figures: bool = False) -> Ended:
+    """Write a sweep's report anew from its records, complete or not.
+
+    static: as a small page of drawings, too. figures: as PNG, PDF and CSV, and the summary as LaTeX, too.
+    """
+    from sweep import report
+
     folder, store, snapshot = reopened(path)
-    return Ended(folder, publish(folder, snapshot.asked, store.records.rows), False, 0.0)
+    results = publish(folder, snapshot.asked, store.records.rows)
+    wanted = relevant(store.records.rows, snapshot.asked)
+    if static:
+        report.write(folder.static_report, results, wanted, _facts(folder, wanted), static=True)
+    if figures:
+        report.export(folder.figures, results, wanted, _facts(folder, wanted))
+    return Ended(folder, results, False, 0.0)
+
+
+def compare(paths: Sequence[str | Path], out: str | Path) -> Path:
+    """Write one page on several sweeps, each as its records have it now."""
+    from sweep import analysis, report
+
+    group = []
+    for folder, store, snapshot in map(reopened, paths):
+        rows = relevant(store.records.rows, snapshot.asked)
+        results = analysis.results(rows, snapshot.asked)
+        group.append(report.Compared(folder.root.name, results, rows, _facts(folder, rows)))
+    path = Path(out).expanduser().resolve()
+    parts.replace(path, report.compare(group).encode())
+    return path
+
+
+def follow(path: str | Path, watch: "Watch", every: float = 2.0) -> Standing:
+    """Tell how far a sweep is every so many seconds, until all its runs are on record."""
+    folder, store, snapshot = reopened(path)
+    watch.standing(now := snapshot.standing(store.records.rows))
+    if now.done < now.expected and not folder.owner.is_file():
+        watch.note("no process works on this sweep now: the command that started it goes on with it")
+    watch.stage("training")
+    while now.done < now.expected:
+        time.sleep(every)
+        store.refresh()
+        snapshot = kept(folder.snapshot) or snapshot
+        watch.standing(now := snapshot.standing(store.records.rows))
+    return now
 
 
 def sync(path: str | Path, watch: "Watch | None" = None) -> str | None:

@@ -44,9 +44,9 @@ def render(
     page = Page.of(results, rows, page_facts.tasks)
     panels = shown(page)
     ran = {which: [page.order(order) for order in orders] for which, orders in results["orders"].items()}
-    charts = dict(_named(panels))
+    charts = dict(named(panels))
     return (
-        _environment()
+        environment()
         .get_template("page.html.jinja")
         .render(
             results=results,
@@ -55,9 +55,9 @@ def render(
             panels=panels,
             orders=ran,
             share=share(results),
-            digest=_digest(rows),
-            css=_own("page.css"),
-            scripts={"table": _own("table.js"), "charts": _own("charts.js")},
+            digest=digest(rows),
+            css=own("page.css"),
+            scripts={"table": own("table.js"), "charts": own("charts.js")},
             choices=_choices(charts),
             drawn=_drawn(charts) if static else None,
             plotly="" if static else Markup(figures.library()),  # not escaped: the library's own source
@@ -90,7 +90,7 @@ def share(results: Mapping[str, Any]) -> int:
     return min(100, 100 * int(results["done"] + results["failed"]) // max(1, int(results["expected"])))
 
 
-def _named(panels: Sequence[Panel]) -> Iterator[tuple[str, Figure]]:
+def named(panels: Sequence[Panel]) -> Iterator[tuple[str, Figure]]:
     """Figures by their names on the page."""
     for panel in panels:
         for number, figure in enumerate(panel.figures, start=1):
@@ -109,18 +109,18 @@ def _drawn(charts: Mapping[str, Figure]) -> dict[str, Markup]:
     }
 
 
-def _digest(rows: Sequence[Row]) -> str:
+def digest(rows: Sequence[Row]) -> str:
     """A name for exactly these records."""
     names = "\n".join(sorted(str(row["fingerprint"]) for row in rows))
     return hashlib.sha256(names.encode()).hexdigest()[:12]
 
 
-def _own(name: str) -> Markup:
+def own(name: str) -> Markup:
     """A file of this page's own, put in as it is."""
     return Markup((HERE / name).read_text(encoding="utf-8"))
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
     """Templates beside this file; a name without a value is an error, and text is always escaped."""
     return Environment(
         loader=FileSystemLoader(HERE),
