@@ -169,7 +169,7 @@ def _facts(folder: Folder, rows: Sequence[Row]) -> "report.PageFacts":
     seconds = sum(row["seconds"] for row in rows)
     versions = json.loads(rows[0]["versions"]) if rows else {}
     devices = ", ".join(sorted({row["device"] for row in rows}))
-    command = folder.command.read_text().strip() if folder.command.is_file() else "(unknown)"
+    command = folder.command.read_text().strip() if folder.command.is_file() else "nai-sweep run space.toml"
     return report.PageFacts(
         command=command,
         tasks=json.loads(folder.tasks.read_text()) if folder.tasks.is_file() else (),
