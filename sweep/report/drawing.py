@@ -36,6 +36,8 @@ STYLE = {
 }
 TAG = re.compile(r"<br\s*/?>")
 ELEMENT, BETWEEN = re.compile(r"<[^>]*>"), re.compile(r">\s+<")
+GROUP = re.compile(r'<g id="[^"]*"')
+"""Names of groups, which nothing refers to and which every drawing has alike."""
 PLACES = re.compile(r"(\d+\.\d)\d{5}(?!\d)")
 """A number of the drawing and its first place: a tenth of a point is finer than any screen or paper."""
 
@@ -44,7 +46,7 @@ def svg(chart: Chart, name: str) -> str:
     """The drawing as an element of a page; `name` keeps its identifiers apart from those of others."""
     text = _saved(chart, "svg", salt=name).decode()
     small = ELEMENT.sub(lambda found: PLACES.sub(r"\1", found[0]), text[text.index("<svg") :])
-    return BETWEEN.sub("><", small)
+    return BETWEEN.sub("><", GROUP.sub("<g", small))
 
 
 def png(chart: Chart) -> bytes:

@@ -57,11 +57,8 @@ if (orders) {
   });
   const filter = document.getElementById("filter");
   filter.addEventListener("input", () => {
-    const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
-    for (const row of orders.tBodies[0].rows) {
-      const text = row.textContent.toLowerCase();
-      row.hidden = !words.every((word) => text.includes(word));
-    }
+    const plain = (text) => text.toLowerCase().replace(/\s+/g, " ").trim();
+    for (const row of orders.tBodies[0].rows) row.hidden = !plain(row.textContent).includes(plain(filter.value));
     say(shown().length + " orders");
   });
   document.getElementById("copy-all").addEventListener("click", () => {
