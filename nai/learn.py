@@ -322,6 +322,9 @@ class _Class:
     def _decay(self, buffer: Tensor, twin: Tensor, shapes: dict[str, torch.Size]) -> Decay:
         rates = torch.full_like(buffer, self.training.decay)
         self._still(rates, shapes)
+        for name, own in views(rates, shapes).items():
+            if name.startswith(self.method.undecayed):
+                own.zero_()
         return Decay(buffer, twin, rates)
 
     def _still(self, values: Tensor, shapes: dict[str, torch.Size]) -> None:

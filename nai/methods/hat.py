@@ -26,6 +26,7 @@ class Hat(Method):
     gain: how many times as fast as weights embeddings move under Adam; 1 is the paper's, under its SGD.
     The k-th task of an order learns the k-th row of embeddings. A task not yet met is asked with the row that
     it would start from.
+    A training's decay does not touch embeddings: it would empty the rows of tasks to come before their turn.
     Source: Serrà, Surís, Miron, Karatzoglou 2018, section 2.
     Deviation: what a task uses is a neuron's gate above 1/2, 0 or 1, in evaluation and in the running maximum
     alike, and `after_step` puts what rests back; so no optimiser moves it, and nothing is forgotten.
@@ -37,6 +38,8 @@ class Hat(Method):
 
     scenarios: ClassVar[frozenset[str]] = frozenset({"task"})
     elementwise: ClassVar[frozenset[str]] = frozenset({"after_step"})
+    undecayed: ClassVar[tuple[str, ...]] = ("embedding.",)
+    revision: ClassVar[int] = 1  # embeddings without decay
     ranges = MappingProxyType(
         {
             "strength": Span(0.1, 4.0, log=True),

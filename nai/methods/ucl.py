@@ -24,7 +24,8 @@ class Ucl(Method):
     weight is held by the larger u^2 of its two ends, and by (u theta*)^2 x its distance: large ones more.
     alpha: of the hold in the first task, to the initial weights (1 in later ones). beta: of what keeps
     deviations near their old values. ratio: share of the initial variance that is noise. lr_rho: learning
-    rate of the deviations. The output layer is plain unless all tasks share it (scenario domain).
+    rate of the deviations, which a training's decay does not touch. The output layer is plain unless tasks
+    share outputs: in scenario domain, or where classes come back.
 
     Source: Ahn, Cha, Lee, Moon 2019, eq. 6; initial values, biases as in their code. Deviation: a constant
     learning rate, the last weights (theirs falls on plateaus, and the best epoch on validation data counts).
@@ -36,6 +37,8 @@ class Ucl(Method):
     lr_rho: float = 1e-3
 
     elementwise: ClassVar[frozenset[str]] = frozenset({"after_step"})
+    undecayed: ClassVar[tuple[str, ...]] = ("rho.",)
+    revision: ClassVar[int] = 1  # outputs that only some tasks share are Gaussian, deviations without decay
     ranges: ClassVar[Mapping[str, Span | tuple[str, ...]]] = {
         "alpha": Span(1e-3, 10.0, log=True),
         "beta": Span(1e-5, 1.0, log=True),
@@ -58,8 +61,8 @@ class Ucl(Method):
     def start(
         self, net: Network, params: Params, heads: Tensor, chance: torch.Generator
     ) -> tuple[Params, Memory]:
-        out = dict(params)
-        for layer in (*net.hidden, net.head) if heads.all() else net.hidden:
+        out, shared = dict(params), bool((heads.sum(0) > 1).any())
+        for layer in (*net.hidden, net.head) if shared else net.hidden:
             weight, bias = layer.parameters
             total = variance(out[weight])
             drawn = torch.rand(out[weight].shape, generator=chance).to(out[weight])

@@ -162,6 +162,17 @@ def test_embeddings_are_drawn_once_standard_normal_and_stay_within_6():
     assert max(20 * v.abs().max() for v in below("embedding", hot.params).values()) <= 6
 
 
+@pytest.mark.parametrize("optimizer", ["fresh", "kept"])
+def test_decay_moves_no_embedding_of_a_task_to_come(optimizer):
+    """Adam's step is as long for the smallest gradient as for any, so the least decay would empty them."""
+    where, training = world(), Training(epochs=4, decay=1e-6, optimizer=optimizer)
+    start, end = begin(where, Hat(), Seeds()), taught(where, Hat(), (2,), training=training)
+    for name, rows in below("embedding", start.params).items():
+        found = end.params[f"embedding.{name}"]
+        assert torch.equal(found[1:], rows[1:])
+        assert not torch.equal(found[0], rows[0])
+
+
 # ---------------------------------------------------------------- what rests
 @pytest.mark.parametrize("model", ["mlp", "conv"])
 def test_a_weight_rests_if_learnt_tasks_use_both_its_neurons(model):

@@ -3,9 +3,10 @@
 import oracles
 import pytest
 import torch
-from worlds import taught, world
+from worlds import asked, world
 
 from nai.learn import begin, learn
+from nai.methods import Finetune
 from nai.methods.anchored import below
 from nai.methods.rwalk import RWalk, importances
 from nai.seeds import Seeds
@@ -78,8 +79,7 @@ def test_importance_is_that_of_the_paper_s_loop(dt):
             torch.testing.assert_close(found[name], value, rtol=2e-2, atol=1e-3, msg=name)
             assert torch.equal(lesson.memory[f"anchor.{name}"], lesson.params[name])
         # both go on from the same point: Adam blows differences by rounding up to whole steps
-        walk.begun = lesson.params
-        walk.fisher, walk.past = below("fisher", lesson.memory), below("past", lesson.memory)
+        walk.begun, walk.fisher = lesson.params, below("fisher", lesson.memory)
 
 
 def test_both_parts_reach_1_at_most_and_negative_scores_count_as_0():
@@ -106,13 +106,13 @@ def test_an_interval_s_score_worked_by_hand():
 
 def test_past_scores_are_halved_task_by_task():
     where = world()
-    one, two = (taught(where, RWalk(strength=0.0), order) for order in ((0,), (0, 1)))
-    alone = taught(where, RWalk(strength=0.0), (0,))
-    assert all(torch.equal(one.memory[k], alone.memory[k]) for k in one.memory)
-    for name, past in below("past", one.memory).items():
-        own = 2 * two.memory[f"past.{name}"] - past  # what the second task alone has scored
-        assert own.abs().sum() > 0
-        assert two.memory[f"score.{name}"].eq(0).all() and one.memory[f"score.{name}"].eq(0).all()
+    memory = begin(where, RWalk(), Seeds()).memory
+    still = begin(where, Finetune(), Seeds()).params
+    for depth, (score, past) in enumerate([(4.0, 4.0), (2.0, 3.0), (8.0, 5.5)]):  # the last: 4/4 + 2/4 + 8/2
+        memory = {k: torch.full_like(v, score) if k.startswith("score.") else v for k, v in memory.items()}
+        _, memory = RWalk().after_task(where.net, still, None, memory, asked(where, depth, 0))
+        assert all(v.eq(past).all() for v in below("past", memory).values())
+        assert all(v.eq(0).all() for v in below("score", memory).values())
 
 
 @pytest.mark.parametrize(

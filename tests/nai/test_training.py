@@ -91,6 +91,27 @@ def test_si_s_path_is_along_the_loss_without_decay():
         torch.testing.assert_close(lesson.memory[f"importance.{name}"], share, rtol=1e-3, atol=1e-6)
 
 
+@dataclasses.dataclass(frozen=True)
+class Notes(Method):
+    """Remembers the gradients that it was told of in the last step."""
+
+    def start(self, net, params, heads, chance):
+        return params, {f"grad.{k}": torch.zeros_like(v) for k, v in params.items()}
+
+    def after_step(self, before, grads, params, memory, context):
+        return params, {f"grad.{k}": v.clone() for k, v in grads.items()}
+
+
+def test_methods_see_the_loss_s_gradient_without_decay():
+    where = world(blobs((60,), scenario="domain"))
+    one = Training(epochs=1, batch=64, algorithm="sgd", rate=0.1)  # a single step
+    free, drawn = (
+        taught(where, Notes(), (0,), training=dataclasses.replace(one, decay=d)) for d in (0.0, 0.5)
+    )
+    assert all(torch.equal(free.memory[k], drawn.memory[k]) for k in free.memory)
+    assert all(not torch.equal(free.params[k], drawn.params[k]) for k in free.params)
+
+
 def test_steps_of_one_pass_are_a_whole_pass_bit_for_bit():
     where = world(blobs((70, 70, 70)))
     for method in (Nai(), Si(), Ewc()):

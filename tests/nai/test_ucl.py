@@ -225,6 +225,27 @@ def test_the_output_layer_is_uncertain_where_all_tasks_share_it():
     assert torch.equal(end.memory["anchor.layers.2.weight"], end.params["layers.2.weight"])
 
 
+def test_the_output_layer_is_uncertain_where_only_some_tasks_share_outputs():
+    """A last task of fewer classes, in scenario domain."""
+    net = world(blobs(scenario="domain", classes=3)).net
+    params = {k: net.draw(k, generator(k)) for k in net.shapes()}
+    heads = torch.tensor([[1, 1, 1], [1, 1, 1], [1, 1, 0]]).bool()
+    assert "rho.layers.2" in Ucl().start(net, params, heads, generator(0))[0]
+    assert "rho.layers.2" not in Ucl().start(net, params, torch.eye(3).bool(), generator(0))[0]
+
+
+def test_decay_draws_weights_to_0_and_no_deviation():
+    where, one = world(), Training(epochs=1, batch=64, algorithm="sgd", rate=0.1)  # a single step
+    start = begin(where, METHOD, Seeds()).params
+    free, drawn = (
+        taught(where, METHOD, (0,), training=dataclasses.replace(one, decay=d)).params for d in (0.0, 0.5)
+    )
+    assert all(torch.equal(free[k], drawn[k]) for k in free if k.startswith("rho."))
+    for layer in where.net.hidden:
+        weight = layer.parameters[0]
+        torch.testing.assert_close(drawn[weight], free[weight] - 0.1 * 0.5 * start[weight])
+
+
 def test_evaluation_takes_the_means():
     where = world()
     lesson = taught(where, METHOD, (0, 1))
