@@ -80,8 +80,8 @@ class Method(ABC):  # noqa: B024  (every hook has a default: finetuning)
     """
 
     undecayed: ClassVar[tuple[str, ...]] = ()
-    """How names of parameters begin that the training's `decay` leaves alone: what `start` has added and is no
-    weight, such as gates."""
+    """How names of parameters begin that the training's `decay` leaves alone: what `start` has added and is
+    no weight, such as gates."""
 
     revision: ClassVar[int] = 0
     """Raised by hand when a change of this method's code changes its results; part of the fingerprint."""

@@ -76,8 +76,9 @@ def class_balanced(memory: Memory, rows: Rows, keys: Tensor, *, labels: Tensor) 
 def without_repeats(memory: Memory, rows: Rows, keys: Tensor) -> tuple[Memory, Rows]:
     """The buffer and rows, when some rows may be in the buffer already: a sample's key is its smallest.
 
-    Steps that go through a task several times show each sample again; so it has one slot at most, and a share
-    as if it had been shown once.
+    Steps that go through a task several times show each sample again. It has one slot at most, but each
+    showing is a fresh chance: the buffer is a reservoir over all showings, in which k of them count as k
+    samples, since what was dropped is forgotten.
     """
     again = (rows.indices[:, None] == memory["slots"]) & (rows.weights > 0)[:, None]
     least = torch.where(again, keys[:, None], NO_KEY).amin(0)
@@ -97,6 +98,12 @@ def picked(memory: Memory, chance: Tensor, count: int) -> Picked:
     live = torch.arange(places.shape[-1], device=places.device) < held
     weights = live / held.clamp(min=1)
     return Picked(places, Rows(memory["slots"].gather(-1, places).clamp(min=0), weights))
+
+
+def marked(places: Tensor, live: Tensor, size: int) -> Tensor:
+    """Which slots are among live places, [size] bool. Whole stacks as well, with a leading axis each."""
+    hits = torch.zeros(*places.shape[:-1], size, device=places.device)
+    return hits.scatter_add(-1, places, live.to(hits)) > 0
 
 
 def carried(memory: Memory, origin: Tensor, held: Tensor, fresh: Tensor) -> Tensor:

@@ -82,6 +82,31 @@ def test_a_sample_shown_again_has_one_slot_and_its_smallest_key():
     assert torch.equal(memory["keys"], least.sort().values[:10])
 
 
+def test_k_showings_of_a_sample_are_k_chances_of_its_slot():
+    """Ten samples shown six times, then sixty shown once: half of all showings each."""
+    seeds, size = 2000, 8
+    order = torch.cat([torch.arange(10).repeat(6), torch.arange(10, 70)])
+
+    def held(keys):
+        memory = buffers.empty(size, CPU)
+        for part, own in zip(order.split(10), keys.split(10), strict=True):
+            rows = Rows(part, torch.full((10,), 0.1))
+            memory, _ = buffers.reservoir(*buffers.without_repeats(memory, rows, own), own)
+        return memory["slots"]
+
+    keys = torch.stack([buffers.keys(120)(generator("again", seed)) for seed in range(seeds)])
+    found = (vmap(held)(keys) < 10).sum(1).double()
+    # the 8 samples that come first in a random order of all 120 showings
+    chance, drawn = generator("showings"), []
+    for _ in range(seeds):
+        first = dict.fromkeys(order[torch.randperm(120, generator=chance)].tolist())
+        drawn.append(sum(s < 10 for s in list(first)[:size]))
+    expected = torch.tensor(drawn).double()
+    error = ((found.var() + expected.var()) / seeds).sqrt()
+    assert abs(found.mean() - expected.mean()) < 5 * error
+    assert found.mean() > 2 * size * 10 / 70  # more than as if each had been shown once
+
+
 # ---------------------------------------------------------------- balance
 def dealt(samples, keys, labels, size):
     """Slots dealt to classes in turn, each giving its sample with the next smallest key."""
