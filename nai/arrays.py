@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nai.sources import Outline, Source, outline, quarter
-from nai.tasks import Array
+from nai.tasks import Array, Indices
 
 KEYS = ("inputs", "labels", "is_test", "scale", "shift")
 
@@ -27,7 +28,17 @@ def from_tensors(
     `inputs * scale + shift` (scale 1/255 unless given), other numbers are read as float32. labels: [samples],
     class numbers from 0. is_test: [samples], true or false.
     """
-    numbers, given = np.asarray(labels), np.asarray(inputs)
+    given = np.asarray(inputs)
+    numbers, test = _told(name, len(given), labels, is_test)
+    if given.dtype != np.uint8:
+        return Source(name, given.astype(np.float32), numbers, test, scale, shift)
+    unit = np.full(1, 1 / 255, np.float32) if scale is None and shift is None else scale
+    return Source(name, given, numbers, test, unit, shift)
+
+
+def _told(name: str, samples: int, labels: Any, is_test: Any) -> tuple[Indices, NDArray[np.bool_]]:
+    """Class numbers and the split of so many samples; ValueError unless they can be these."""
+    numbers = np.asarray(labels)
     if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or (len(numbers) and numbers.min() < 0):
         form = f"{numbers.dtype} of shape {list(numbers.shape)}"
         raise ValueError(
@@ -35,13 +46,10 @@ def from_tensors(
         )
     numbers = numbers.astype(np.int64)
     test = quarter(numbers) if is_test is None else np.asarray(is_test, bool)
-    if not len(given) == len(numbers) == len(test):
-        counts = f"{len(given)} inputs, {len(numbers)} labels and {len(test)} is_test"
+    if not samples == len(numbers) == len(test):
+        counts = f"{samples} inputs, {len(numbers)} labels and {len(test)} is_test"
         raise ValueError(f"{name} has {counts}: there must be one of each for every sample")
-    if given.dtype != np.uint8:
-        return Source(name, given.astype(np.float32), numbers, test, scale, shift)
-    unit = np.full(1, 1 / 255, np.float32) if scale is None and shift is None else scale
-    return Source(name, given, numbers, test, unit, shift)
+    return numbers, test
 
 
 def npz(root: str | Path) -> Source:
@@ -54,9 +62,9 @@ def npz(root: str | Path) -> Source:
 def npz_outline(root: str | Path) -> Outline:
     """What an .npz file holds, without its inputs."""
     with _opened(Path(root)) as held:
-        labels = np.asarray(_array(Path(root), held, "labels"), np.int64)
-        is_test = _array(Path(root), held, "is_test") if "is_test" in held else quarter(labels)
-    return outline(Path(root).stem, labels, np.asarray(is_test, bool), _shape(Path(root))[1:])
+        given = [_array(Path(root), held, key) if key in held else None for key in ("labels", "is_test")]
+    name, (count, *features) = Path(root).stem, _shape(Path(root))
+    return outline(name, *_told(name, count, *given), tuple(features))
 
 
 def _opened(path: Path) -> Any:

@@ -1,12 +1,13 @@
 """What goes together: a method, its scenario, and its training."""
 
 import dataclasses
+from typing import Any
 
 from nai.methods.base import Method
 from nai.training import Training
 
-WAYS = {"every": "give it every = 10 steps, say", "fill": "give it fill = 'step'"}
-"""How methods with such a hyperparameter do without boundaries."""
+WAYS: tuple[dict[str, Any], ...] = ({"every": 10}, {"fill": "step"}, {"fill": "step", "weighting": "mean"})
+"""Hyperparameters with which some methods do without boundaries, the least change first."""
 
 
 def check_method(method: Method, training: Training, scenario: str) -> None:
@@ -23,12 +24,20 @@ def check_method(method: Method, training: Training, scenario: str) -> None:
             "use more; `steps` makes each as short as wanted"
         )
     if training.boundaries == "hidden" and method.needs_boundaries:
-        known = {f.name for f in dataclasses.fields(method)} if dataclasses.is_dataclass(method) else ()
-        way = next((way for name, way in WAYS.items() if name in known), "use a method that needs none")
         raise ValueError(
-            f"{name} must be told where tasks begin and end, but boundaries are hidden: {way}, "
+            f"{name} must be told where tasks begin and end, but boundaries are hidden: {_way(method)}, "
             "or boundaries 'known'"
         )
+
+
+def _way(method: Any) -> str:
+    """What would make the method do without boundaries."""
+    known = {f.name for f in dataclasses.fields(method)} if dataclasses.is_dataclass(method) else ()
+    for way in WAYS:
+        if way.keys() <= set(known) and not dataclasses.replace(method, **way).needs_boundaries:
+            changed = {k: v for k, v in way.items() if getattr(method, k) != v}
+            return "give it " + " and ".join(f"{k} = {v!r}" for k, v in changed.items())
+    return "use a method that needs none"
 
 
 def check_training(training: Training, scenario: str) -> None:

@@ -158,13 +158,10 @@ def _shared(one: Piece, other: Piece) -> int:
 
 
 def halves(job: Job) -> list[Job]:
-    """A job in two of about even size: works apart where there are several, else parts of the order tree."""
-    if len(job.works) > 1:
-        middle = len(job.works) // 2
-        return [Job(job.works[:middle]), Job(job.works[middle:])]
+    """A job in two parts of the order tree of about as many runs; a single run is not cut."""
     some = pieces(job.works)
     at = cut(some, len(some) // 2)
-    return [Job(joined(part)) for part in (some[:at], some[at:])]
+    return [Job(joined(part)) for part in (some[:at], some[at:]) if part]
 
 
 class Pool:

@@ -88,6 +88,9 @@ def test_what_is_no_sound_file_is_refused_and_nothing_pickled_is_read(tmp_path):
         (np.zeros(31, int), "own has 32 inputs, 31 labels and 31 is_test"),
     ],
 )
-def test_labels_that_do_not_fit_are_refused(labels, message):
+def test_labels_that_do_not_fit_are_refused_and_a_look_at_a_file_says_so_too(labels, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         from_tensors(samples()[0], labels)
+    np.savez(tmp_path / "own.npz", inputs=samples()[0], labels=labels)
+    with pytest.raises(ValueError, match=message):
+        looked_at("npz", tmp_path / "own.npz")

@@ -1,6 +1,7 @@
 """Algorithms, decay, steps and hidden boundaries: what they are in a plain loop, and what they refuse."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import oracles
@@ -9,7 +10,7 @@ import torch
 from worlds import blobs, differing, marks, taught, world
 
 from nai.learn import begin, learn
-from nai.methods import Ewc, Finetune, Joint, Method, Nai, Si
+from nai.methods import Er, Ewc, EwcPlusPlus, Finetune, Joint, Method, Nai, Si
 from nai.prefixes import Run
 from nai.seeds import Seeds
 from nai.training import Training
@@ -203,9 +204,29 @@ def test_a_method_says_its_own_way_out():
             return self.every == 0
 
     where = world(blobs(scenario="class"))
-    with pytest.raises(ValueError, match="hidden: give it every = 10 steps, say, or boundaries 'known'"):
+    with pytest.raises(ValueError, match="hidden: give it every = 10, or boundaries 'known'"):
         taught(where, Often(), (0,), training=BLIND)
     assert float(taught(where, Often(every=2), (0,), training=BLIND).memory["ended"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "way"),
+    [
+        (Er(), "give it fill = 'step', or"),
+        (Er(weighting="shares"), "give it fill = 'step' and weighting = 'mean', or"),
+        (Er(weighting="shares", fill="step"), "give it weighting = 'mean', or"),
+        (EwcPlusPlus(), "give it every = 10, or"),
+        (Ewc(), "use a method that needs none, or"),
+    ],
+)
+def test_the_way_out_is_one(method, way):
+    where = world(blobs(scenario="class"))
+    with pytest.raises(ValueError, match=way):
+        taught(where, method, (0,), training=BLIND)
+    asked = dict(re.findall(r"(\w+) = '?(\w+)'?", way))
+    if asked:
+        told = {k: int(v) if v.isdigit() else v for k, v in asked.items()}
+        taught(where, dataclasses.replace(method, **told), (0,), training=BLIND)
 
 
 def test_a_method_that_cannot_work_in_a_scenario_says_so():

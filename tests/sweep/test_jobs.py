@@ -145,16 +145,23 @@ def test_a_job_whose_worker_died_comes_back_as_it_was_before_anything_else():
     assert pool.take(1).works[0].arm.suggestion == "b"
 
 
-def test_halves_keep_works_apart_and_neighbours_together():
+def test_halves_are_about_even_and_keep_neighbours_together():
     later = crossed(ORDERS[8:], [(0, 0)])
-    three = Job((work("a", 4, later=later), work("b", 4), work("c", 1)), deaths=1)
-    assert halves(three) == [Job(three.works[:1]), Job(three.works[1:])]
+    uneven = Job((work("a", 1), work("b", 23, later=later)), deaths=1)
+    first, second = halves(uneven)
+    assert sorted(first.cells + second.cells) == sorted(uneven.cells)
+    assert min(len(first.cells), len(second.cells)) >= 8
+    assert second.works[-1].later == later and first.deaths == second.deaths == 0
+    strengths = Job(tuple(work(name, 24) for name in "abcd"))
+    begins = [{run.order[0] for one in part.works for run in one.runs} for part in halves(strengths)]
+    assert begins == [{0, 1}, {2, 3}]  # each first task is trained for all four by one worker
     one = Job((work("a", 8, seeds=((0, 0), (1, 1)), later=later),))
     first, second = halves(one)
     assert {run.seeds for run in first.works[0].runs} == {(0, 0)} and first.works[0].later == later
     assert {run.seeds for run in second.works[0].runs} == {(1, 1)}
     assert sorted(first.cells + second.cells) == sorted(one.cells)
     assert [len(part.cells) for part in halves(Job((work(count=3),)))] == [1, 2]
+    assert halves(Job((work(count=1),))) == [Job((work(count=1),))]
 
 
 def test_given_up_it_is_free_to_be_asked_for_again():

@@ -85,7 +85,7 @@ def test_a_job_whose_worker_died_before_it_got_anything_done_is_cut_in_two(ledge
     ledger.died(whole)
     first, second = ledger.agenda.next(), ledger.agenda.next()
     assert cells(first) | cells(second) == cells(whole) and not cells(first) & cells(second)
-    assert [len(one.cells) for one in (first, second)] == [3, 3] and first.deaths == second.deaths == 0
+    assert [len(one.cells) for one in (first, second)] == [2, 4] and first.deaths == second.deaths == 0
 
 
 def test_a_single_run_that_kills_its_workers_is_tried_again_and_then_left(ledger):
