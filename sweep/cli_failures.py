@@ -15,7 +15,7 @@ import typer
 DONE, INTERNAL, INPUT, FAILED, CLUSTER, FOLDER, DATA, STORAGE = range(8)
 """Exit codes; 128 + the number of a signal, 130 or 143, when one stopped it."""
 CODES = """\
-Exit codes: 0 done, 1 internal error, 2 wrong input, 3 done with failed runs, 4 cluster not reachable,
+Exit codes: 0 done, 1 internal error, 2 wrong input, 3 done with failed runs, 4 cluster gone or not alike,
 5 folder in use or of another sweep, 6 data missing, 7 cannot write, 130 and 143 stopped (Ctrl-C, SIGTERM)."""
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -78,6 +78,7 @@ def explained(verbose: bool = False, stopped: str = "stopped") -> Iterator[Stop]
 
 def failure(error: Exception) -> Failure:
     """The words and the exit code for an exception."""
+    from sweep.environment import ClusterError
     from sweep.folder import FolderError
     from sweep.space import Mistakes
 
@@ -87,6 +88,8 @@ def failure(error: Exception) -> Failure:
             return Failure(INPUT, _mistakes(error))
         case FolderError():
             return Failure(FOLDER, text)
+        case ClusterError():
+            return Failure(CLUSTER, text)
         case ConnectionError():
             return Failure(CLUSTER, f"the cluster cannot be reached: {text}")
         case FileNotFoundError(errno=None) | ImportError(name=None):

@@ -1,14 +1,16 @@
 """A sweep carried out on the command line: under a display, and what it found in the end."""
 
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from sweep.cli_failures import FAILED, Stop, command, explained, say
+from sweep.cli_failures import CLUSTER, FAILED, Stop, command, explained, say
 
 if TYPE_CHECKING:
+    from sweep.progress import Display
     from sweep.session import Ended
 
 
@@ -23,9 +25,26 @@ def carried_out(start: Callable[[Any], "Ended"], verbose: bool) -> None:
             display.stage("reading the search space")
             from sweep.watch import Watch
 
-            watch = Watch(display.stage, display.standing, display.tracking, display.note)
+            watch = Watch(display.stage, display.standing, display.tracking, display.note, _lost(display))
             ended = start(watch)
         _finished(ended, display.fresh, stop, again)
+
+
+def _lost(display: "Display") -> Callable[[str], None]:
+    """What to do when the cluster is gone: say so and end at once, as Ray would later, without words of ours.
+
+    Its calls never come back, so nothing can be ended in order; all that came in is on record.
+    """
+
+    def end(why: str) -> None:
+        display.__exit__(None, None, None)
+        words = command(*sys.argv[1:])
+        say(f"{why}: the cluster is lost")
+        say(f"every run that came in is on record; start a cluster and go on with\n  {words}")
+        sys.stdout.flush()
+        os._exit(CLUSTER)
+
+    return end
 
 
 def _finished(ended: "Ended", fresh: int, stop: Stop, again: str) -> None:

@@ -18,6 +18,10 @@ QUIET = {
 }
 
 
+class ClusterError(Exception):
+    """A cluster that cannot carry the sweep: it lets nobody in, its machines differ, or its head is gone."""
+
+
 def for_ray(*, local: bool) -> None:
     """Set what the user has not set: nothing is sent home, and a local Ray takes jobs of this process alone.
 

@@ -69,7 +69,7 @@ def plan(
     measure: Measure | None = None,
     stage: Stage = lambda text: None,
 ) -> Plan:
-    """What a space asks for, and what it would cost on so many workers, by default those of this machine.
+    """What a space asks for, and what it would cost on so many workers: by default the space's, or this machine's.
 
     Nothing is run or written, but data sets are fetched as a sweep would. Errors: `sweep.space.Mistakes`.
     """
@@ -78,7 +78,7 @@ def plan(
     search, confirm = searched(space), confirmed(space)
     phases = phase(search), phase(confirm) if space.confirm else None
     stage("loading data and timing a few steps")
-    workers = workers or local_workers(space.resources.cpus)
+    workers = workers or space.resources.workers or local_workers(space.resources.cpus)
     cost, unknown = _cost(space, (search, confirm), workers, measure or measured)
     return Plan(space.name, space.tasks(), factors(space), *phases, cost, unknown)
 

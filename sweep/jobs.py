@@ -1,7 +1,7 @@
 """Work for workers: runs of settings, gathered into jobs or cut into bundles. Knows neither Ray nor torch."""
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from nai.orders import Order
@@ -84,6 +84,8 @@ class Means(NamedTuple):
     """Lessons of a stack, None for as many as pay."""
     shelf: int
     """Bytes of memory for lessons that others may go on from."""
+    releases: Mapping[str, str] = {}
+    """What its machine must have installed, by package; nothing where that is this machine."""
 
 
 def as_plain(work: Work) -> list[Any]:

@@ -5,7 +5,7 @@ import os
 import secrets
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,40 +13,32 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
-from sweep import parts, worker
-from sweep.environment import check_address, importable
+from sweep import parts, releases, worker
+from sweep.environment import ClusterError, importable
 from sweep.jobs import Job, as_plain
 from sweep.ledger import Ledger, means
+from sweep.machines import Room, check_alike, join, watched
 from sweep.space import Resources
 
-
-def slots(resources: Resources, total: dict[str, float]) -> int:
-    """Workers that fit into a cluster of so many CPUs and GPUs.
-
-    ValueError when not one does.
-    """
-    wanted = {"CPU": float(resources.cpus), "GPU": float(resources.gpus)}
-    fits = [int(total.get(kind, 0) / amount) for kind, amount in wanted.items() if amount]
-    if fits and min(fits) < 1:
-        have = ", ".join(f"{total.get(kind, 0):g} {kind}" for kind in wanted)
-        raise ValueError(
-            f"a worker wants {resources.cpus:g} CPU and {resources.gpus:g} GPU, the cluster has {have}: "
-            "lower resources.cpus or resources.gpus"
-        )
-    return min(fits, default=1)
+MOST = 10_000
+"""Workers that Ray Tune may ever ask for."""
 
 
 @contextlib.contextmanager
-def cluster(address: str | None, resources: Resources) -> Iterator[int]:
+def cluster(
+    address: str | None, resources: Resources, lost: Callable[[str], None] = lambda why: None
+) -> Iterator[Room]:
     """A Ray cluster: one that this program has joined already, else that of the address, else a local one.
 
-    Gives the number of workers it has room for. A local Ray ends with this process, also when that is killed:
+    Gives the workers it has room for. A local Ray ends with this process, also when that is killed:
     within seconds, but for a worker that is just starting, which looks for its head for a minute.
+    lost: hears, from a thread, that the head answers no more; Ray ends this process some time later.
 
-    ValueError when it has room for none, ConnectionError when the address does not answer.
+    ValueError when it has room for no worker, ConnectionError when the address does not answer, ClusterError
+    when its machines have other releases than this program.
     """
     if ray.is_initialized():  # by the program that calls, which also ends it
-        yield slots(resources, ray.cluster_resources())
+        yield Room(resources)
         return
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     handler = signal.getsignal(signal.SIGTERM)
@@ -54,21 +46,23 @@ def cluster(address: str | None, resources: Resources) -> Iterator[int]:
         with importable():
             ray.init(address="local", include_dashboard=False, **quiet)
     else:
-        check_address(address)
-        ray.init(address=address, **quiet)
+        join(address, **quiet)
     if callable(handler) and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)  # Ray put its own in place, which ends the program at once
     try:
-        yield slots(resources, ray.cluster_resources())
+        if address is not None:
+            check_alike()
+        with watched(lost):
+            yield Room(resources)
     finally:
         ray.shutdown()
 
 
-def on_ray(ledger: Ledger, benchmark: Any, resources: Resources) -> bool:
+def on_ray(ledger: Ledger, benchmark: Any, room: Room) -> bool:
     """Jobs as Ray Tune trials on a running cluster; False when it was interrupted."""
-    searcher = AgendaSearcher(ledger)
+    searcher = AgendaSearcher(ledger, room)
     try:
-        while not _ran(_tuner(searcher, benchmark, resources, ledger.scratch)):
+        while not _ran(_tuner(searcher, benchmark, ledger.scratch)):
             searcher.fell()
         if searcher.broken:
             raise searcher.broken
@@ -88,15 +82,15 @@ def _ran(tuner: tune.Tuner) -> bool:
     return True
 
 
-def _tuner(searcher: "AgendaSearcher", benchmark: Any, resources: Resources, scratch: Path) -> tune.Tuner:
-    ledger = searcher.ledger
+def _tuner(searcher: "AgendaSearcher", benchmark: Any, scratch: Path) -> tune.Tuner:
+    ledger, resources = searcher.ledger, searcher.room.resources
     trainable = tune.with_resources(
         tune.with_parameters(
             worker.worked,
             benchmark=benchmark,
             records=str(ledger.store.folder),
             states=str(ledger.states),
-            means=means(resources),
+            means=means(resources)._replace(releases=releases.here()),
         ),
         {"cpu": resources.cpus, "gpu": resources.gpus},
     )
@@ -105,7 +99,7 @@ def _tuner(searcher: "AgendaSearcher", benchmark: Any, resources: Resources, scr
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             num_samples=-1,
-            max_concurrent_trials=ledger.agenda.slots,
+            max_concurrent_trials=MOST,  # the searcher itself holds back what has no room
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
@@ -120,17 +114,23 @@ def _tuner(searcher: "AgendaSearcher", benchmark: Any, resources: Resources, scr
 class AgendaSearcher(Searcher):
     """Ray Tune's view of the agenda: a trial is a job, its results the rows that it brings."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, room: Room) -> None:
         super().__init__(metric="rows", mode="max")
-        self.ledger = ledger
+        self.ledger, self.room = ledger, room
         self.jobs: dict[str, Job] = {}
         self.broken: Exception | None = None  # why rows could not be taken in, such as a full disk
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next job, None when some must come back first, FINISHED when there is none left."""
-        job = None if self.broken else self.ledger.agenda.next()
+        if self.broken:
+            return str(Searcher.FINISHED)
+        agenda = self.ledger.agenda
+        agenda.slots = self.room()
+        if len(self.jobs) >= agenda.slots:
+            return None
+        job = agenda.next()
         if job is None:
-            return None if self.jobs and not self.broken else str(Searcher.FINISHED)
+            return None if self.jobs else str(Searcher.FINISHED)
         self.jobs[trial_id] = job
         return {"works": [as_plain(work) for work in job.works]}
 
@@ -154,6 +154,8 @@ class AgendaSearcher(Searcher):
             self.broken = reason
 
     def _take_in(self, result: dict[str, Any]) -> None:
+        if unfit := result.get("unfit"):
+            raise ClusterError(unfit)
         came: list[bytes] = result.get("parts", [])
         for data in came:
             parts.add(self.ledger.store.folder, data)  # there already, unless the disk is not shared

@@ -223,9 +223,9 @@ def _work(ledger: Ledger, benchmark: Any, resources: Resources, *, watch: Watch,
         from sweep import run as on_ray
 
         watch.stage("starting Ray" if way.address is None else f"joining {way.address}")
-        with on_ray.cluster(way.address, resources) as agenda.slots:
+        with on_ray.cluster(way.address, resources, watch.lost) as room:
             watch.stage("training")
-            return not on_ray.on_ray(ledger, benchmark, resources)
+            return not on_ray.on_ray(ledger, benchmark, room)
     except KeyboardInterrupt:
         ledger.refresh()
         return True

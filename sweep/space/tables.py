@@ -85,13 +85,17 @@ class Seeds(Table):
 
 
 class Resources(Table):
-    """What one run takes, and where it runs; gpus may be a share of one, memory is GB a worker may hold."""
+    """What one run takes, and where it runs; gpus may be a share of one, memory is GB a worker may hold.
+
+    workers: how many at once, also where a cluster must start their machines first; None for all that fit.
+    """
 
     cpus: Number = 1
     gpus: Number = 0
     memory: Number | None = None
     device: str = "auto"
     stack: Annotated[Literal["auto"] | int, PlainValidator(_stack)] = "auto"
+    workers: Count | None = None
 
     @property
     def place(self) -> str:

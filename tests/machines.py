@@ -1,0 +1,162 @@
+"""Several Ray machines on this one: each its own processes, all of them ended with the test."""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tiny_sweeps import ROOT
+
+PATIENCE = 150.0
+"""Seconds for what takes a few on a quiet machine, and at most a minute by Ray's own rules."""
+MARK = "NAI_MACHINES"
+
+
+def until(true, what, seconds=PATIENCE):
+    """Wait for something to become true, and give it."""
+    end = time.monotonic() + seconds
+    while not (found := true()):
+        assert time.monotonic() < end, f"waited {seconds:g} s in vain for {what}"
+        time.sleep(0.1)
+    return found
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def answers(port):
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
+def environ(pid):
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return b""
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class Machine:
+    """One raylet, with its workers and, on the head, the head's services; a home folder of its own."""
+
+    def __init__(self, cluster, name, *words, cpus=1, **environment):
+        self.cluster, self.name = cluster, name
+        self.home = cluster.folder / name
+        self.home.mkdir()
+        self.log = self.home / "log"
+        options = [
+            "--block",
+            "--disable-usage-stats",
+            "--node-ip-address=127.0.0.1",
+            "--object-store-memory=80000000",
+            f"--num-cpus={cpus}",
+            "--dashboard-agent-listen-port=0",
+            *words,
+        ]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", *options],
+                cwd=self.home,
+                env=cluster.environment | {"HOME": str(self.home), MARK: self.mark} | environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def mark(self):
+        return f"{self.cluster.folder}/{self.name}"
+
+    @property
+    def pids(self):
+        """All its processes: Ray hands its environment on to each."""
+        mark = f"{MARK}={self.mark}\0".encode()
+        pids = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+        return [pid for pid in pids if mark in environ(pid) and alive(pid)]
+
+    def send(self, number):
+        for pid in self.pids:
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                continue
+
+    def kill(self):
+        """As a power cut would end it; what starts meanwhile is ended as well."""
+        while self.pids:
+            self.send(signal.SIGKILL)
+        self.process.wait()
+
+
+class Machines:
+    """A Ray cluster of a head that trains nothing, and workers that come and go."""
+
+    def __init__(self, **environment):
+        self.folder = Path(tempfile.mkdtemp(prefix="nai-", dir="/tmp"))  # sockets have short names
+        self.environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "OMP_NUM_THREADS": "1",
+            **environment,
+        }
+        self.all = []
+
+    def head(self, *words, cpus=0, **environment):
+        self.port = free_port()
+        temporary = self.folder / f"t{self.port}"
+        options = ["--head", f"--port={self.port}", f"--temp-dir={temporary}", "--include-dashboard=false", *words]
+        found = self._add(f"h{len(self.all)}", *options, cpus=cpus, **environment)
+        until(lambda: self._running(found) and answers(self.port), "the head")
+        return found
+
+    def worker(self, *words, **environment):
+        return self._add(f"w{len(self.all)}", f"--address={self.address}", *words, **environment)
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def _add(self, name, *words, cpus=1, **environment):
+        self.all.append(Machine(self, name, *words, cpus=cpus, **environment))
+        return self.all[-1]
+
+    def _running(self, machine):
+        assert machine.process.poll() is None, machine.log.read_text()
+        return True
+
+    def driver(self, code, cwd, **environment):
+        """A Python program beside the cluster, with its token."""
+        return subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=cwd,
+            env=self.environment | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        for one in reversed(self.all):
+            one.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
