@@ -69,7 +69,7 @@ def plan(
     measure: Measure | None = None,
     stage: Stage = lambda text: None,
 ) -> Plan:
-    """What a space asks for, and what it would cost on so many workers: by default the space's, or this machine's.
+    """What a space asks for, and what it would cost on so many workers, else those of the space or machine.
 
     Nothing is run or written, but data sets are fetched as a sweep would. Errors: `sweep.space.Mistakes`.
     """

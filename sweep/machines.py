@@ -16,6 +16,8 @@ from sweep.space import Resources
 
 GLANCE = 2.0
 """Seconds between two looks at the machines: those that join are used from then on."""
+DROUGHT = 900.0
+"""Seconds without room for a single worker after which a sweep ends: a cloud takes minutes for a machine."""
 SILENCE = 20.0
 """Seconds without an answer after which a head is given up; Ray's own driver dies after 60."""
 TOKEN = (
@@ -76,45 +78,61 @@ class Room:
 
     def __init__(self, resources: Resources, clock: Callable[[], float] = time.monotonic) -> None:
         self.resources, self.clock = resources, clock
-        self.known, self.at = self._look(), clock()
-        if self.known < 1:
-            raise ValueError(self._refusal())
+        self.fits = self.at = self.fitted = 0.0
+        self._look()
 
     def __call__(self) -> int:
-        """At least one, also while no machine is there: what waits for one makes a cluster start it."""
+        """At least one, also while no machine is there: what waits for one makes a cluster start it.
+
+        ClusterError when none was there for a quarter of an hour.
+        """
         if self.clock() - self.at > GLANCE:
-            self.known, self.at = self._look(), self.clock()
-        return max(1, self.known)
+            self._look()
+        if self.clock() - self.fitted > DROUGHT:
+            raise ClusterError(f"no worker had room for {DROUGHT / 60:g} min: {self.refusal}")
+        return max(1, self.resources.workers or int(self.fits))
 
-    def _look(self) -> int:
-        if self.resources.workers is not None:
-            return self.resources.workers
-        return slots(self.resources, [one.resources for one in machines()])
+    def wait(self, seconds: float) -> None:
+        """For a first machine with room, unless they come only when asked for; ClusterError if none does."""
+        end = self.clock() + seconds
+        while not self.fits and self.resources.workers is None:
+            if self.clock() > end:
+                raise ClusterError(self.refusal)
+            time.sleep(min(GLANCE, seconds / 10))
+            self._look()
 
-    def _refusal(self) -> str:
-        most = [
-            f"{max((m.resources.get(k, 0) for m in machines()), default=0):g} {k}" for k in ("CPU", "GPU")
-        ]
+    @property
+    def refusal(self) -> str:
+        """Why there is none, and the way out."""
+        have = {
+            kind: max((m.resources.get(kind, 0) for m in machines()), default=0) for kind in ("CPU", "GPU")
+        }
         return (
             f"a worker wants {self.resources.cpus:g} CPU and {self.resources.gpus:g} GPU, no machine has "
-            f"more than {', '.join(most)}: lower resources.cpus or resources.gpus, or say resources.workers where "
-            "the cluster starts machines as they are asked for"
+            f"more than {', '.join(f'{most:g} {kind}' for kind, most in have.items())}: lower resources.cpus "
+            "or resources.gpus, or give resources.workers where a cluster starts machines as they are wanted"
         )
+
+    def _look(self) -> None:
+        self.at = self.clock()
+        self.fits = slots(self.resources, [one.resources for one in machines()])
+        if self.fits or not self.fitted:
+            self.fitted = self.at
 
 
 # ------------------------------------------------------------------ alike
-def looked_at(some: Sequence[Machine]) -> dict[Machine, Mapping[str, str] | str]:
+def looked_at(some: Sequence[Machine]) -> list[Mapping[str, str] | str]:
     """Releases on each machine, or why it did not say."""
     here = ray.remote(num_cpus=0, max_retries=0)(_here)
-    asked = {one: here.options(scheduling_strategy=_on(one)).remote() for one in some}
-    ray.wait(list(asked.values()), num_returns=len(asked), timeout=PATIENCE)
-    return {one: _answer(reference) for one, reference in asked.items()}
+    asked = [here.options(scheduling_strategy=_on(one)).remote() for one in some]
+    ray.wait(asked, num_returns=len(asked), timeout=PATIENCE)
+    return [_answer(reference) for reference in asked]
 
 
 def check_alike() -> None:
     """ClusterError naming each machine whose releases are not those of this program, and the way out."""
-    odd = []
-    for one, found in looked_at(machines()).items():
+    odd, some = [], machines()
+    for one, found in zip(some, looked_at(some), strict=True):
         wrong = [found] if isinstance(found, str) else releases.odds(releases.here(), found)
         odd += [f"  {one.name}: {'; '.join(wrong)}"] if wrong else []
     if odd:

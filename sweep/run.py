@@ -17,7 +17,7 @@ from sweep import parts, releases, worker
 from sweep.environment import ClusterError, importable
 from sweep.jobs import Job, as_plain
 from sweep.ledger import Ledger, means
-from sweep.machines import Room, check_alike, join, watched
+from sweep.machines import PATIENCE, Room, check_alike, join, watched
 from sweep.space import Resources
 
 MOST = 10_000
@@ -38,7 +38,7 @@ def cluster(
     when its machines have other releases than this program.
     """
     if ray.is_initialized():  # by the program that calls, which also ends it
-        yield Room(resources)
+        yield _room(resources, None)
         return
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     handler = signal.getsignal(signal.SIGTERM)
@@ -53,9 +53,18 @@ def cluster(
         if address is not None:
             check_alike()
         with watched(lost):
-            yield Room(resources)
+            yield _room(resources, address)
     finally:
         ray.shutdown()
+
+
+def _room(resources: Resources, address: str | None) -> Room:
+    """The room for workers; a cluster that is just starting has a minute to have some."""
+    room = Room(resources)
+    if not room.fits and address is None and resources.workers is None:
+        raise ValueError(room.refusal)
+    room.wait(PATIENCE)
+    return room
 
 
 def on_ray(ledger: Ledger, benchmark: Any, room: Room) -> bool:
@@ -64,10 +73,13 @@ def on_ray(ledger: Ledger, benchmark: Any, room: Room) -> bool:
     try:
         while not _ran(_tuner(searcher, benchmark, ledger.scratch)):
             searcher.fell()
-        if searcher.broken:
-            raise searcher.broken
+    except Exception:
+        if not searcher.broken:
+            raise
     finally:
         ledger.refresh()
+    if searcher.broken:
+        raise searcher.broken
     return ledger.agenda.finished
 
 
@@ -125,7 +137,7 @@ class AgendaSearcher(Searcher):
         if self.broken:
             return str(Searcher.FINISHED)
         agenda = self.ledger.agenda
-        agenda.slots = self.room()
+        agenda.slots = self._workers()
         if len(self.jobs) >= agenda.slots:
             return None
         job = agenda.next()
@@ -133,6 +145,13 @@ class AgendaSearcher(Searcher):
             return None if self.jobs else str(Searcher.FINISHED)
         self.jobs[trial_id] = job
         return {"works": [as_plain(work) for work in job.works]}
+
+    def _workers(self) -> int:
+        try:
+            return self.room()
+        except ClusterError as reason:  # what waits would wait for ever
+            self.broken = reason
+            raise
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Take in rows while their job goes on: they are safe, and the sweep's progress is seen."""

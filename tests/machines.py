@@ -38,18 +38,20 @@ def answers(port):
         return one.connect_ex(("127.0.0.1", port)) == 0
 
 
-def environ(pid):
+def told(pid, what):
+    """A file of the kernel's about a process, empty when it is gone."""
     try:
-        return Path(f"/proc/{pid}/environ").read_bytes()
+        return Path(f"/proc/{pid}/{what}").read_bytes()
     except OSError:
         return b""
 
 
+def cmdline(pid):
+    return told(pid, "cmdline")
+
+
 def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    return told(pid, "stat").rpartition(b")")[2].split()[:1] not in ([], [b"Z"])
 
 
 class Machine:
@@ -88,7 +90,7 @@ class Machine:
         """All its processes: Ray hands its environment on to each."""
         mark = f"{MARK}={self.mark}\0".encode()
         pids = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
-        return [pid for pid in pids if mark in environ(pid) and alive(pid)]
+        return [pid for pid in pids if mark in told(pid, "environ") and alive(pid)]
 
     def send(self, number):
         for pid in self.pids:
@@ -104,6 +106,37 @@ class Machine:
         self.process.wait()
 
 
+class Driver:
+    """A program that was started, and what it says."""
+
+    def __init__(self, code, cwd, environment):
+        self.log = Path(cwd) / f"said-{secrets.token_hex(4)}"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", code], cwd=cwd, env=environment, stdout=log, stderr=subprocess.STDOUT
+            )
+
+    def until(self, true, what):
+        """Wait for something to become true while the program runs."""
+
+        def going_on():
+            assert self.process.poll() is None, f"ended before {what}:\n{self.log.read_text()}"
+            return true()
+
+        return until(going_on, what)
+
+    def ended(self, code=0):
+        """What it said, when it has ended with this code."""
+        self.process.wait(timeout=PATIENCE)
+        said = self.log.read_text()
+        assert self.process.returncode == code, said
+        return said
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
 class Machines:
     """A Ray cluster of a head that trains nothing, and workers that come and go."""
 
@@ -114,21 +147,31 @@ class Machines:
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "RAY_raylet_start_wait_time_s": "120",
             "OMP_NUM_THREADS": "1",
             **environment,
         }
         self.all = []
+        self.drivers = []
 
     def head(self, *words, cpus=0, **environment):
         self.port = free_port()
         temporary = self.folder / f"t{self.port}"
-        options = ["--head", f"--port={self.port}", f"--temp-dir={temporary}", "--include-dashboard=false", *words]
+        options = [
+            "--head",
+            f"--port={self.port}",
+            f"--temp-dir={temporary}",
+            "--include-dashboard=false",
+            *words,
+        ]
         found = self._add(f"h{len(self.all)}", *options, cpus=cpus, **environment)
         until(lambda: self._running(found) and answers(self.port), "the head")
         return found
 
     def worker(self, *words, **environment):
-        return self._add(f"w{len(self.all)}", f"--address={self.address}", *words, **environment)
+        found = self._add(f"w{len(self.all)}", f"--address={self.address}", *words, **environment)
+        until(lambda: self._running(found) and b"runtime started" in found.log.read_bytes(), "a machine")
+        return found
 
     @property
     def address(self):
@@ -143,20 +186,14 @@ class Machines:
         return True
 
     def driver(self, code, cwd, **environment):
-        """A Python program beside the cluster, with its token."""
-        return subprocess.Popen(
-            [sys.executable, "-c", code],
-            cwd=cwd,
-            env=self.environment | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        """A Python program beside the cluster, with its token; what it says is in a file."""
+        self.drivers.append(Driver(code, cwd, self.environment | environment))
+        return self.drivers[-1]
 
     def __enter__(self):
         return self
 
     def __exit__(self, *error):
-        for one in reversed(self.all):
+        for one in (*self.drivers, *reversed(self.all)):
             one.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
