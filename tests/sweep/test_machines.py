@@ -173,7 +173,10 @@ def test_the_head_dies_and_the_same_command_goes_on_with_another_one(tmp_path, a
         began = time.monotonic()
         said = driver.ended(4)
         assert time.monotonic() - began < 60
-        assert "has not answered for 20 s: the cluster is lost" in said and "go on with\n  python" in said
+        assert (
+            "has not answered for 20 s: the cluster is lost" in said
+            and "go on with\n  nai-sweep run space.toml" in said
+        )
         # the workers of the lost cluster are still there, and may record
         cluster.head()
         cluster.worker()
