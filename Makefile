@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sweep test test-full lint clean
+.PHONY: help sweep test test-faults test-full lint clean
 
 BIN := .venv/bin
 # A pyenv shim may exist and still not run, so each candidate is tried, not only looked up.
@@ -22,7 +22,10 @@ sweep: .venv/sweep.done  ## run the quickstart sweep into runs/quickstart; the s
 	$(BIN)/nai-sweep run quickstart --out runs/quickstart
 
 test: lint  ## lint, types and every test but the long ones: what CI runs
-	$(BIN)/python -m pytest --basetemp=.pytest_tmp -m "not full"
+	$(BIN)/python -m pytest --basetemp=.pytest_tmp -m "not full and not faults"
+
+test-faults: .venv/dev.done  ## machines, drivers and servers that die in the middle: minutes
+	$(BIN)/python -m pytest --basetemp=.pytest_tmp -m faults
 
 test-full: lint  ## lint, types and every test
 	$(BIN)/python -m pytest --basetemp=.pytest_tmp

@@ -17,7 +17,7 @@ FILES = sorted(
 
 # A heavy package is imported by its keeper alone (`*` also crosses folders).
 KEEPERS = {
-    "ray": ("sweep/run.py", "sweep/worker.py"),
+    "ray": ("sweep/machines.py", "sweep/run.py", "sweep/worker.py"),
     "optuna": ("sweep/search/study.py", "sweep/search/importance.py", "sweep/search_orders.py"),
     "mlflow": ("sweep/tracking.py",),
     "pyarrow": ("sweep/record*.py",),
@@ -197,7 +197,7 @@ PLANTED = [
     (
         "sweep/cli.py",
         "def f():\n    import ray.tune",
-        "ray is imported by sweep/run.py and sweep/worker.py alone",
+        "ray is imported by sweep/machines.py and sweep/run.py and sweep/worker.py alone",
     ),
     ("sweep/space.py", "from optuna.samplers import TPESampler", "optuna is imported by"),
     ("sweep/run.py", "from importlib import import_module\nimport_module('mlflow')", "mlflow is imported by"),

@@ -12,7 +12,7 @@ import pytest
 from tiny_sweeps import OWN, RUNS, driver, found, inline, lasting, parts, results, rows, tiny
 
 from sweep import record, session
-from sweep.environment import for_ray
+from sweep.environment import ClusterError, for_ray
 from sweep.space import Resources
 
 PATIENCE = 120.0  # seconds: far more than anything here takes, and less than the limit of a test
@@ -215,7 +215,7 @@ def test_methods_models_and_benchmarks_of_ones_own_reach_the_workers(ray, own, t
 
 
 def test_more_workers_than_there_are_is_refused_before_anything_is_trained(ray, tmp_path):
-    with pytest.raises(ValueError, match=r"a worker wants 64 CPU and 0 GPU, the cluster has 2 CPU, 0 GPU"):
+    with pytest.raises(ValueError, match=r"64 CPU and 0 GPU, no machine has more than 2 CPU, 0 GPU"):
         tuned(tiny("resources.cpus=64"), tmp_path)
 
 
@@ -247,21 +247,60 @@ def test_workers_have_the_threads_that_they_pay_for(ray):
 
 
 @pytest.mark.parametrize(
-    ("resources", "total", "fit"),
+    ("resources", "machines", "fit"),
     [
-        ({"cpus": 1}, {"CPU": 8.0}, 8),
-        ({"cpus": 3}, {"CPU": 8.0}, 2),
-        ({"cpus": 0.5}, {"CPU": 2.0}, 4),
-        ({"cpus": 1, "gpus": 0.25}, {"CPU": 8.0, "GPU": 1.0}, 4),
-        ({"cpus": 0, "gpus": 1}, {"CPU": 8.0, "GPU": 2.0}, 2),
-        ({"cpus": 0, "gpus": 0}, {"CPU": 8.0}, 1),
+        ({"cpus": 1}, [{"CPU": 8.0}], 8),
+        ({"cpus": 3}, [{"CPU": 8.0}], 2),
+        ({"cpus": 3}, [{"CPU": 4.0}, {"CPU": 5.0}], 2),
+        ({"cpus": 8}, [{"CPU": 4.0}, {"CPU": 4.0}], 0),
+        ({"cpus": 0.1}, [{"CPU": 0.3}], 3),
+        ({"cpus": 0.5}, [{"CPU": 2.0}], 4),
+        ({"cpus": 1, "gpus": 0.25}, [{"CPU": 8.0, "GPU": 1.0}], 4),
+        ({"cpus": 1, "gpus": 1}, [{"CPU": 0.0}, {"CPU": 8.0}, {"CPU": 1.0, "GPU": 2.0}], 1),
+        ({"cpus": 0, "gpus": 1}, [{"CPU": 8.0, "GPU": 2.0}], 2),
+        ({"cpus": 0, "gpus": 0}, [{"CPU": 8.0}], 1),
     ],
 )
-def test_slots_are_the_workers_that_fit(resources, total, fit):
+def test_slots_are_the_workers_that_fit_each_onto_one_machine(resources, machines, fit):
     for_ray(local=True)
-    from sweep.run import slots
+    from sweep.machines import slots
 
-    assert slots(Resources(**resources), total) == fit
+    assert slots(Resources(**resources), machines) == fit
+
+
+def test_room_follows_the_machines_and_gives_up_when_none_comes(monkeypatch):
+    for_ray(local=True)
+    from sweep import machines as cluster
+
+    there = [cluster.Machine("a", "10.0.0.1", {"CPU": 2.0})]
+    now = [0.0]
+    monkeypatch.setattr(cluster, "machines", lambda: there)
+    room = cluster.Room(Resources(cpus=1), clock=lambda: now[0])
+    assert room() == 2
+    there.append(cluster.Machine("b", "10.0.0.2", {"CPU": 3.0}))
+    assert room() == 2  # a moment later it looks again
+    now[0] += cluster.GLANCE + 1
+    assert room() == 5
+    there.clear()
+    now[0] += cluster.DROUGHT - 1
+    assert room() == 1  # which is asked for, and waits
+    now[0] += cluster.GLANCE + 1
+    with pytest.raises(ClusterError, match=r"no worker had room for 15 min: a worker wants 1 CPU and 0 GPU"):
+        room()
+
+
+def test_a_given_number_of_workers_is_asked_for_before_there_is_a_machine(monkeypatch):
+    for_ray(local=True)
+    from sweep import machines as cluster
+
+    monkeypatch.setattr(cluster, "machines", list)
+    room = cluster.Room(Resources(gpus=1, workers=6))
+    room.wait(60)  # at once
+    assert room() == 6
+    with pytest.raises(
+        ClusterError, match=r"no machine has more than 0 CPU, 0 GPU: .* give resources.workers"
+    ):
+        cluster.Room(Resources(gpus=1)).wait(0.1)
 
 
 # --- a Ray of each driver's own ---
