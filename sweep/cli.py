@@ -265,6 +265,25 @@ def ui(
         raise typer.Exit(pages.serve(folder, port))
 
 
+@app.command()
+def doctor(
+    space: given.MaybeSpace = None,
+    overrides: given.Set = None,
+    out: given.Out = None,
+    address: given.Address = None,
+    as_json: given.Json = False,
+    verbose: given.Verbose = False,
+) -> None:
+    """Say whether this machine, or a cluster, is fit for a sweep, and what to do if not."""
+    from sweep import cli_doctor
+
+    with explained(verbose):
+        with _waiting("looking around"):
+            found = cli_doctor.findings(space, _overrides(overrides, None), out=out, address=address)
+        code = cli_doctor.shown(found, _print if as_json else None)
+        raise typer.Exit(code)
+
+
 @app.command("list")
 def list_(
     kind: Annotated[Kind, typer.Argument(metavar="KIND", help="One of " + ", ".join(get_args(Kind)) + ".")],

@@ -13,6 +13,7 @@ Examples:
   nai-sweep run quickstart         again: goes on where it was stopped
   nai-sweep plan my.toml           what it would do, and how long
   nai-sweep run my.toml --set method.strength=0.5 --out runs/half
+  nai-sweep doctor                 is this machine fit for a sweep? with --address: is that cluster?
   nai-sweep list methods           what a search space may name
   nai-sweep confirm runs/my --orders all --seeds 5       the best of each method, on more orders and seeds
   nai-sweep worst runs/my --suggestion 3f2a              the order that harms it most
@@ -25,6 +26,10 @@ Examples:
 
 # ------------------------------------------------------------------ of several commands
 Space = Annotated[str, typer.Argument(metavar="SPACE", help="A TOML file, or the name of a shipped space.")]
+MaybeSpace = Annotated[
+    str | None,
+    typer.Argument(metavar="[SPACE]", help="Look for what this space wants, too.", show_default=False),
+]
 Folder = Annotated[str, typer.Argument(metavar="DIR", help="The folder of a sweep, such as runs/quickstart.")]
 Set = Annotated[
     list[str] | None,

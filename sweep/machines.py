@@ -14,6 +14,11 @@ from sweep import releases
 from sweep.environment import ClusterError, check_address
 from sweep.space import Resources
 
+Facts = dict[str, Any]
+ALIKE = (
+    "install the same releases everywhere (pip install -c constraints.txt), or take these machines out of "
+    "the cluster; nothing was run"
+)
 GLANCE = 2.0
 """Seconds between two looks at the machines: those that join are used from then on."""
 DROUGHT = 900.0
@@ -40,6 +45,11 @@ def join(address: str, **given: Any) -> None:
         text = " ".join(str(error).split())
         way = "install the same Ray and Python here" if "Version mismatch" in text else TOKEN
         raise ClusterError(f"the cluster at {address} cannot be joined: {text}; {way}") from error
+
+
+def leave() -> None:
+    """Be a driver no longer."""
+    ray.shutdown()
 
 
 class Machine(NamedTuple):
@@ -121,44 +131,37 @@ class Room:
 
 
 # ------------------------------------------------------------------ alike
-def looked_at(some: Sequence[Machine]) -> list[Mapping[str, str] | str]:
-    """Releases on each machine, or why it did not say."""
-    here = ray.remote(num_cpus=0, max_retries=0)(_here)
-    asked = [here.options(scheduling_strategy=_on(one)).remote() for one in some]
-    ray.wait(asked, num_returns=len(asked), timeout=PATIENCE)
-    return [_answer(reference) for reference in asked]
+def asked(some: Sequence[Machine], what: Callable[..., Facts], *given: Any) -> list[Facts | str]:
+    """What a function gives on each machine, or why it gives nothing there."""
+    remote = ray.remote(num_cpus=0, max_retries=0)(what)
+    answers = [remote.options(scheduling_strategy=_on(one)).remote(*given) for one in some]
+    ray.wait(answers, num_returns=len(answers), timeout=PATIENCE)
+    return [_answer(one) for one in answers]
 
 
 def check_alike() -> None:
     """ClusterError naming each machine whose releases are not those of this program, and the way out."""
     odd, some = [], machines()
-    for one, found in zip(some, looked_at(some), strict=True):
+    for one, found in zip(some, asked(some, _releases), strict=True):
         wrong = [found] if isinstance(found, str) else releases.odds(releases.here(), found)
         odd += [f"  {one.name}: {'; '.join(wrong)}"] if wrong else []
     if odd:
         raise ClusterError(
-            "\n".join(
-                [
-                    "machines of the cluster do not have what this program has:",
-                    *odd,
-                    "install the same releases everywhere (pip install -c constraints.txt), or take these "
-                    "machines out of the cluster; nothing was run",
-                ]
-            )
+            "\n".join(["machines of the cluster do not have what this program has:", *odd, ALIKE])
         )
+
+
+def _releases() -> Facts:
+    return dict(releases.here())
 
 
 def _on(one: Machine) -> Any:
     return NodeAffinitySchedulingStrategy(node_id=one.id, soft=False)
 
 
-def _here() -> dict[str, str]:
-    return dict(releases.here())
-
-
-def _answer(reference: Any) -> Mapping[str, str] | str:
+def _answer(reference: Any) -> Facts | str:
     try:
-        found: Mapping[str, str] = ray.get(reference, timeout=0.1)
+        found: Facts = ray.get(reference, timeout=0.1)
     except ray.exceptions.GetTimeoutError:
         return f"no answer in {PATIENCE:g} s"
     except ray.exceptions.RayError as error:

@@ -52,6 +52,13 @@ from sweep.cli import main
 sys.argv = ["nai-sweep", "run", "space.toml", "--out", "out", "--no-track", *{words}]
 main()
 """
+DOCTOR = """
+import json
+import sys
+from sweep.cli import app
+sys.argv = ["nai-sweep", "doctor", "--address", "{address}", "--json"]
+app()
+"""
 QUICK = (  # a machine that is silent for some seconds is dead
     '--system-config={"health_check_initial_delay_ms":1000,"health_check_period_ms":1000,'
     '"health_check_timeout_ms":1000,"health_check_failure_threshold":4}'
@@ -195,6 +202,8 @@ def test_a_machine_with_other_releases_is_named_before_anything_runs(tmp_path):
         path = cluster.environment["PYTHONPATH"]
         cluster.worker(PYTHONPATH=f"{other.parent}{os.pathsep}{path}")
         said = sweep.start(cluster).ended(4)
+        seen = cluster.driver(DOCTOR.format(address=cluster.address), tmp_path).ended(4)
+    assert seen.count("torch 1.2.3, not") == 1 and seen.count("releases as here") == 1
     assert "machines of the cluster do not have what this program has:" in said
     assert f": torch 1.2.3, not {release('torch')}" in said
     assert not parts(sweep.out) and not sweep.trained

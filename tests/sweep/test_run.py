@@ -333,7 +333,8 @@ class Held:
         shutil.copy(Path(sys.modules["own_ray"].__file__), folder)
 
     def start(self, limit):
-        (self.folder / "limit").write_text(str(limit))
+        (self.folder / "new").write_text(str(limit))
+        (self.folder / "new").rename(self.folder / "limit")  # workers of a killed driver may be reading it
         (self.folder / "held").unlink(missing_ok=True)
         return driver(SWEEP, self.folder, SWEPT=str(self.folder))
 
