@@ -53,7 +53,6 @@ sys.argv = ["nai-sweep", "run", "space.toml", "--out", "out", "--no-track", *{wo
 main()
 """
 DOCTOR = """
-import json
 import sys
 from sweep.cli import app
 sys.argv = ["nai-sweep", "doctor", "--address", "{address}", "--json"]
