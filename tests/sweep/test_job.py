@@ -1,4 +1,4 @@
-"""A sweep as a job of a cluster that has what the project needs but not the project, which travels as a wheel."""
+"""A sweep as a job of a cluster that has what the project needs, but the project itself comes as a wheel."""
 
 import os
 import subprocess
