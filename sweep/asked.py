@@ -73,7 +73,7 @@ def decoded(data: bytes) -> tuple[str, Suggestion]:
     """The method and the suggestion that these bytes hold; UnsoundError for any others."""
     try:
         content = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise parts.UnsoundError(f"not a suggestion of a sweep: {error}") from error
     match content:
         case {

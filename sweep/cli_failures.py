@@ -78,7 +78,7 @@ def explained(verbose: bool = False, stopped: str = "stopped") -> Iterator[Stop]
 
 def failure(error: Exception) -> Failure:
     """The words and the exit code for an exception."""
-    from sweep.environment import ClusterError
+    from sweep.environment import ClusterError, PlaceError
     from sweep.folder import FolderError
     from sweep.space import Mistakes
 
@@ -88,7 +88,7 @@ def failure(error: Exception) -> Failure:
             return Failure(INPUT, _mistakes(error))
         case FolderError():
             return Failure(FOLDER, text)
-        case ClusterError():
+        case ClusterError() | PlaceError():
             return Failure(CLUSTER, text)
         case ConnectionError():
             return Failure(CLUSTER, f"the cluster cannot be reached: {text}")

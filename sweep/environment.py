@@ -62,3 +62,7 @@ def check_address(address: str, seconds: float = 10.0) -> None:
         raise ConnectionError(
             f"nothing answers at {address} ({error}): start Ray there, or leave the address out"
         ) from error
+
+
+class PlaceError(ValueError):
+    """A device that was asked for and is not there."""

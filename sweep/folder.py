@@ -3,9 +3,10 @@
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from sweep import parts
+from sweep.redact import redacted
 from sweep.space import Change, Space, read
 
 MAY_CHANGE = (
@@ -45,6 +47,7 @@ class Folder:
     def of_sweep(cls, path: str | Path) -> "Folder":
         """The folder of a sweep that was started; FolderError if there is none."""
         folder = cls.at(path)
+        folder.contained()
         if not folder.space.is_file():
             raise FolderError(f"{path} holds no sweep: it has no space.toml; start one with `nai-sweep run`")
         return folder
@@ -124,6 +127,19 @@ class Folder:
         """Which process works on the sweep now; not there when none does."""
         return self.root / "sweep.lock.json"
 
+    def contained(self) -> None:
+        """FolderError if a link in the folder leads out of it: a sweep writes nowhere else."""
+        for path in sorted(self.root.iterdir()) if self.root.is_dir() else ():
+            if path.is_symlink() and self.root not in _target(path).parents:
+                raise FolderError(
+                    f"{path} is a link that leads out of the sweep's folder: move it away, or put what it "
+                    "leads to in its place"
+                )
+
+    def said(self, words: Sequence[str]) -> None:
+        """Write down the command that runs the sweep, without the passwords of addresses in it."""
+        parts.replace(self.command, f"{redacted(shlex.join(words))}\n".encode())
+
     def adopt(self, space: Space) -> None:
         """Make the folder this space's; FolderError when it is another's.
 
@@ -146,6 +162,7 @@ class Folder:
         if self.root.is_file():
             raise FolderError(f"{self.root} is a file: a sweep needs a folder, take another --out")
         self.root.mkdir(parents=True, exist_ok=True)
+        self.contained()
         lock = FileLock(self.root / "sweep.lock")
         try:
             lock.acquire(timeout=0)
@@ -154,11 +171,19 @@ class Folder:
                 f"{self.root} is in use by {_owner(self.owner)}: wait for it, or stop it"
             ) from None
         try:
-            self.owner.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+            parts.replace(self.owner, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
             yield
         finally:
             self.owner.unlink(missing_ok=True)
             lock.release()
+
+
+def _target(link: Path) -> Path:
+    """Where a link leads in the end; a link that goes in circles leads nowhere."""
+    try:
+        return link.resolve()
+    except (OSError, RuntimeError):
+        return Path(link.anchor)
 
 
 def _owner(path: Path) -> str:

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-import shlex
 import shutil
 import sys
 import time
@@ -15,7 +14,7 @@ from sweep import asked, parts, record, standing
 from sweep.agenda import Agenda
 from sweep.book import cell_of
 from sweep.confirming import settled
-from sweep.environment import for_ray
+from sweep.environment import PlaceError, for_ray
 from sweep.folder import Folder
 from sweep.hunting import Request
 from sweep.ledger import Ledger, inline
@@ -101,7 +100,7 @@ def _carried_out(folder: Folder, prepare: Callable[[], None], watch: Watch, way:
     started = time.monotonic()
     with folder.owned():
         prepare()
-        folder.command.write_text(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]) + "\n")
+        folder.said([Path(sys.argv[0]).name, *sys.argv[1:]])
         results, interrupted = _run(read(folder.space), folder, watch, way)
     return Ended(folder, results, interrupted, time.monotonic() - started)
 
@@ -134,18 +133,25 @@ def _run(space: Space, folder: Folder, watch: Watch, way: Way) -> tuple[dict[str
 def _loaded(space: Space, watch: Watch, way: Way) -> tuple[Any, int]:
     """The benchmark, and the lessons of a stack; whatever cannot work here fails at once."""
     from nai.stack import width
-    from nai.trial import Named, load, network_of, place_of
+    from nai.trial import Named, load, network_of
 
     wanted = space.resources.place
-    place = (
-        place_of(wanted) if way.address is None or wanted == "cpu" else None
-    )  # a cluster may have the card
+    place = _place(wanted) if way.address is None or wanted == "cpu" else None  # a cluster may have the card
     watch.stage("loading data")
     first = space.first(space.methods[0].name)
     benchmark = load(Named.of(**first["benchmark"]))
     net = network_of(Named.of(**first["model"]), benchmark)
     stack = space.resources.stack
     return benchmark, width(net, place, None if stack == "auto" else int(stack)) if place else 1
+
+
+def _place(device: str) -> Any:
+    from nai.trial import place_of
+
+    try:
+        return place_of(device)
+    except ValueError as error:
+        raise PlaceError(str(error)) from None
 
 
 def _agenda(

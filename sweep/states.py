@@ -17,7 +17,7 @@ from nai.states import Shelf, State
 ENDING = ".safetensors"
 UNFINISHED = ".part"
 PARTS = ("params", "memory", "optimizer")
-BROKEN = (OSError, SafetensorError, ValueError, KeyError)
+BROKEN = (OSError, SafetensorError, ValueError, KeyError, RecursionError)
 """What reading finds in a file that is not whole, or not a state; it counts as absent."""
 
 

@@ -8,7 +8,6 @@ thread of the driver does it; training hands rows over and goes on. The only kee
 import contextlib
 import math
 import os
-import re
 import sqlite3
 import threading
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
+from sweep.redact import redacted
 from sweep.tracked import (
     Point,
     Row,
@@ -56,11 +56,6 @@ SETTINGS = {
 def destination(folder: Path) -> str:
     """The tracking URI of a sweep: MLFLOW_TRACKING_URI where it is set, else SQLite in the sweep's folder."""
     return os.environ.get("MLFLOW_TRACKING_URI", "").strip() or f"sqlite:///{folder.resolve() / 'mlflow.db'}"
-
-
-def redacted(text: str) -> str:
-    """The text with the user and password of every address in it hidden."""
-    return re.sub(r"://[^\s/]*@", "://***@", text)
 
 
 @dataclass

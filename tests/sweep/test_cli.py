@@ -416,7 +416,7 @@ def test_failed_runs_are_counted_and_exit_with_3(tiny, tmp_path):
 @pytest.mark.parametrize("device", ["cuda", "cuda:3"])
 def test_a_card_that_is_not_there(tiny, tmp_path, device):
     said = run(tiny, tmp_path / "out", "--set", f"resources.device={device}")
-    assert said.exit_code == INPUT and f"device {device} is not here" in said.stderr
+    assert said.exit_code == CLUSTER and f"device {device} is not here" in said.stderr
 
 
 def test_without_its_extra_the_program_names_it():
