@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import html
 import importlib
 import inspect
 import json
@@ -21,6 +22,7 @@ from nai.methods.base import described
 from nai.models import MODELS, Network
 from nai.named import Named as Named
 from nai.named import frozen, thawed
+from nai.notebook import matrix
 from nai.orders import Order
 from nai.seeds import Seeds
 from nai.selection import Continual, grow_continually
@@ -253,6 +255,15 @@ class Outcome:
 
     trial: Trial
     result: Grown
+
+    def _repr_html_(self) -> str:
+        """The accuracy matrix on test data, or the error, for a notebook."""
+        name = f"{type(self.trial.method).__name__}, order {self.trial.order}"
+        if self.result.test is None:
+            return f"<p>{html.escape(f'{name}: {self.result.error}')}</p>"
+        final = 100 * float(self.result.test[-1].mean())
+        said = f"{name}: test accuracy in per cent, {final:.2f} on average at the end"
+        return matrix(self.result.test, self.trial.order, said)
 
 
 def run(trial: Trial, *, benchmark: Benchmark | None = None, device: str = "cpu") -> Outcome:

@@ -27,6 +27,12 @@ class Ended:
     interrupted: bool
     seconds: float
 
+    def _repr_html_(self) -> str:
+        """Verdict and table, for a notebook."""
+        from sweep.report import notebook
+
+        return notebook.table(self.results, str(self.folder.report))
+
 
 def status(path: str | Path) -> tuple[Standing, tuple[record.Problem, ...]]:
     """How far a sweep is, and what of its records cannot be read."""

@@ -1,5 +1,6 @@
 """How far a sweep is: as its driver sees it, and as anyone may read it from its folder in a moment."""
 
+import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -32,6 +33,15 @@ class Standing:
     expected: int
     phase: str
     best: Leader | None
+
+    def _repr_html_(self) -> str:
+        """Progress and the best so far, for a notebook."""
+        failed = f", {self.failed} failed" if self.failed else ""
+        bar = f'<progress max="{self.expected}" value="{self.done}"></progress>'
+        said = f"{self.phase}: {self.done} of {self.expected} runs on record{failed}"
+        if self.best:
+            said += f"; best so far {self.best.label}, {100 * self.best.mean:.2f} % on validation data"
+        return f"<p>{bar} {html.escape(said)}</p>"
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ FLOORS = (
     ("optimise", "stack", "footprint", "training", "feed", "fitting"),
     ("learn",),
     ("evaluate",),
-    ("prefixes", "states", "nodes"),
+    ("prefixes", "states", "nodes", "notebook"),
     ("tree",),
     ("selection",),
     ("trial",),

@@ -1,5 +1,6 @@
 """The answer of a sweep in one plain sentence, and what to keep in mind when reading it."""
 
+import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,13 @@ class Verdict:
 
     sentence: str
     cautions: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """The sentence and its cautions, for a notebook."""
+        items = "".join(f"<li>{html.escape(caution)}</li>" for caution in self.cautions)
+        return f"<p><strong>{html.escape(self.sentence)}</strong></p>" + (
+            f"<ul>{items}</ul>" if items else ""
+        )
 
 
 def verdict(
