@@ -15,7 +15,8 @@ FOUND = """\
 #
 #     nai-sweep run {name}.toml
 #
-# Found by the sweep {sweep}: {selection}, {runs:,} runs on record. In it, in per cent:
+# Found by the sweep {sweep}, with {runs:,} runs on record, by {selection}.
+# In it, in per cent:
 {figures}
 """
 
