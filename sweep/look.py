@@ -18,6 +18,20 @@ if TYPE_CHECKING:
     from sweep.watch import Watch
 
 
+PANELLED = (
+    "components",
+    "search_components",
+    "agreement",
+    "search_agreement",
+    "predecessors",
+    "tradeoff",
+    "importance",
+    "distances",
+    "relations",
+)
+"""Tables of the analysis that the report draws."""
+
+
 @dataclass(frozen=True)
 class Ended:
     """What a run of a sweep leaves: its folder and results; whether it was cut short."""
@@ -49,11 +63,13 @@ def render(path: str | Path, *, static: bool = False, figures: bool = False) -> 
 
     folder, store, snapshot = reopened(path)
     results = publish(folder, snapshot.asked, store.records.rows)
-    wanted = relevant(store.records.rows, snapshot.asked)
-    if static:
-        report.write(folder.static_report, results, wanted, _facts(folder, wanted), static=True)
-    if figures:
-        report.export(folder.figures, results, wanted, _facts(folder, wanted))
+    if static or figures:
+        wanted = relevant(store.records.rows, snapshot.asked)
+        facts = _facts(folder, wanted, snapshot.asked)
+        if static:
+            report.write(folder.static_report, results, wanted, facts, static=True)
+        if figures:
+            report.export(folder.figures, results, wanted, facts)
     return Ended(folder, results, False, 0.0)
 
 
@@ -65,7 +81,7 @@ def compare(paths: Sequence[str | Path], out: str | Path) -> Path:
     for folder, store, snapshot in map(reopened, paths):
         rows = relevant(store.records.rows, snapshot.asked)
         results = analysis.results(rows, snapshot.asked)
-        group.append(report.Compared(folder.root.name, results, rows, _facts(folder, rows)))
+        group.append(report.Compared(folder.root.name, results, rows, _facts(folder, rows, snapshot.asked)))
     path = Path(out).expanduser().resolve()
     parts.replace(path, report.compare(group).encode())
     return path
@@ -144,7 +160,7 @@ def publish(folder: Folder, asked: Asked, rows: Sequence[Row]) -> dict[str, Any]
     wanted = relevant(rows, asked)
     results = analysis.results(wanted, asked)
     parts.replace(folder.results, analysis.write_json(results).encode())
-    report.write(folder.report, results, wanted, _facts(folder, wanted))
+    report.write(folder.report, results, wanted, _facts(folder, wanted, asked))
     if rows:
         record.to_parquet(rows, folder.table)
     return results
@@ -169,7 +185,7 @@ def tracked(folder: Folder, results: Mapping[str, Any]) -> tuple[dict[str, Any],
     return summary, files, results["verdict"]
 
 
-def _facts(folder: Folder, rows: Sequence[Row]) -> "report.PageFacts":
+def _facts(folder: Folder, rows: Sequence[Row], asked: Asked) -> "report.PageFacts":
     from sweep import report
 
     seconds = sum(row["seconds"] for row in rows)
@@ -181,5 +197,15 @@ def _facts(folder: Folder, rows: Sequence[Row]) -> "report.PageFacts":
         tasks=json.loads(folder.tasks.read_text()) if folder.tasks.is_file() else (),
         versions=versions | ({"device": devices} if devices else {}),
         space=folder.space.read_text(),
+        tables=_tables(rows, asked),
         cost={"training time, all workers together": f"{seconds:.1f} s", "runs": str(len(rows))},
     )
+
+
+def _tables(rows: Sequence[Row], asked: Asked) -> dict[str, Sequence[Mapping[str, Any]]]:
+    """The tables that panels are made of, with what is kept for what is learned by all settings tried."""
+    from sweep import analysis
+
+    found = {sheet.name: sheet.lines for sheet in analysis.sheets(rows, asked, PANELLED)}
+    (tried,) = analysis.sheets(rows, asked, ["tradeoff"], stage="search")
+    return found | {"search_tradeoff": tried.lines}

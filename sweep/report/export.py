@@ -39,7 +39,7 @@ def export(
 
     Figures are <panel>-<number>.png, .pdf and .csv; tables are <panel>.csv; the summary is summary.tex.
     """
-    panels = shown(Page.of(results, rows, page_facts.tasks))
+    panels = shown(Page.of(results, rows, page_facts.tasks, page_facts.tables))
     files: dict[str, bytes] = {"summary.tex": latex(results).encode()}
     for name, figure in named(panels):
         if not figure.waits:

@@ -146,6 +146,15 @@ def pareto(groups: Sequence[Dots], front: Dots, names: Sequence[str]) -> Chart:
     return plain(figure)
 
 
+def scatter(groups: Sequence[Dots], names: Sequence[str]) -> Chart:
+    """Points of one or several kinds; `names` are those of the axes."""
+    figure = blank()
+    for number, group in enumerate(groups):
+        _add_dots(figure, group, OKABE_ITO[number % len(OKABE_ITO)], SYMBOLS[number % len(SYMBOLS)])
+    style(figure, *names, lines=len(groups))
+    return plain(figure)
+
+
 def hunt(steps: Steps) -> Chart:
     """The best found after each order tried, and a line at what random orders would find."""
     figure = blank()

@@ -23,7 +23,7 @@ from sweep.report.figures import (
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["CHOICE", "Course", "Gain", "Range", "by_position", "courses", "gains", "ranges"]
+__all__ = ["CHOICE", "Course", "Gain", "Range", "by_position", "courses", "gains", "parts", "ranges"]
 EXTREMES = 5
 """Orders drawn singly at each end; the others are grey."""
 
@@ -82,9 +82,8 @@ def ranges(tasks: Sequence[str], groups: Sequence[Range]) -> Chart:
         )
         for value, dash in ((group.mean, "dash"), (group.largest, "dot")):
             figure.add_vline(x=value, line={"color": colour, "dash": dash, "width": 1.5})
-    legend = {"orientation": "h", "y": -0.22, "yanchor": "top", "traceorder": "normal"}
     height = 150 + (18 * len(groups) + 14) * len(tasks)
-    figure.update_layout(layout(height), legend=legend, showlegend=True, barmode="group")
+    figure.update_layout(layout(height), legend=_below(height), showlegend=True, barmode="group")
     figure.update_xaxes(title="best less worst order (points)", gridcolor=GRID, zeroline=False)
     figure.update_yaxes(autorange="reversed", automargin=True, type="category")
     return plain(figure)
@@ -115,6 +114,25 @@ def gains(group: Sequence[Gain]) -> Chart:
     return plain(figure)
 
 
+def parts(rows: Sequence[str], series: Sequence[tuple[str, Sequence[float]]], axis: str) -> Chart:
+    """Bars beside each other, a row for each name and a bar for each of the series; `axis`: their unit."""
+    figure = blank()
+    for number, (name, values) in enumerate(series):
+        figure.add_bar(
+            x=list(values),
+            y=[wrapped(row, 28) for row in rows],
+            orientation="h",
+            name=html.escape(name),
+            marker={"color": OKABE_ITO[number % len(OKABE_ITO)]},
+            hovertemplate="%{y}: %{x:.2f}<extra></extra>",
+        )
+    height = 150 + (14 * len(series) + 12) * len(rows)
+    figure.update_layout(layout(height), legend=_below(height), showlegend=True, barmode="group")
+    figure.update_xaxes(title=axis, gridcolor=GRID, zeroline=False)
+    figure.update_yaxes(autorange="reversed", automargin=True, type="category")
+    return plain(figure)
+
+
 def by_position(groups: Sequence[tuple[str, Sequence[float], Sequence[float | None]]]) -> Chart:
     """Mean final accuracy (per cent) of the tasks trained first, second, ...: labels, means, halves."""
     figure = blank()
@@ -135,6 +153,11 @@ def by_position(groups: Sequence[tuple[str, Sequence[float], Sequence[float | No
     style(figure, "position in the order", "final accuracy of the task there (%)", lines=len(groups))
     figure.update_xaxes(dtick=1)
     return plain(figure)
+
+
+def _below(height: int) -> dict[str, object]:
+    """A legend under the title of the axis of a chart of so many pixels."""
+    return {"orientation": "h", "y": -58 / (height - 84), "yanchor": "top", "traceorder": "normal"}
 
 
 def _add_courses(

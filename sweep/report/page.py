@@ -14,7 +14,7 @@ from sweep.analysis import Row
 from sweep.report import drawing, figures
 from sweep.report.answers import answers
 from sweep.report.panels import PANELS
-from sweep.report.sheet import Figure, Page, Panel
+from sweep.report.sheet import Figure, Page, Panel, Tables
 
 HERE = Path(__file__).parent
 
@@ -24,7 +24,8 @@ class PageFacts:
     """What a reader needs to know beside the records: how the sweep was started, and with what.
 
     `tasks` are task names by home index (empty: numbers), `space` is the search space as text, `cost` and
-    `versions` are names with texts, such as {"time on all workers": "3 min 20 s"}.
+    `versions` are names with texts, such as {"time on all workers": "3 min 20 s"}. `tables` are those of
+    `sweep.analysis.study`, and "search_tradeoff"; panels of those that are not there are left out.
     """
 
     command: str
@@ -32,6 +33,7 @@ class PageFacts:
     tasks: Sequence[str] = ()
     space: str = ""
     cost: Mapping[str, str] = field(default_factory=dict)
+    tables: Tables = field(default_factory=dict)
 
 
 def render(
@@ -41,7 +43,7 @@ def render(
 
     `static`: charts are drawings, so that the page is small, and a click in the table changes no chart.
     """
-    page = Page.of(results, rows, page_facts.tasks)
+    page = Page.of(results, rows, page_facts.tasks, page_facts.tables)
     panels = shown(page)
     ran = {which: [page.order(order) for order in orders] for which, orders in results["orders"].items()}
     charts = dict(named(panels))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sweep.report import figures, order_figures
+from sweep.report.effect_panels import agreement, importance, nearness, precedence, tradeoff, variance
 from sweep.report.hunt_panels import hunts
 from sweep.report.order_panels import courses, fragile, matrices, orders, spread
 from sweep.report.position_panels import position
@@ -138,12 +139,18 @@ PANELS: tuple[Callable[[Page], Panel | None], ...] = (
     curve,
     spread,
     order_effect,
+    variance,
     fragile,
     matrices,
     courses,
     position,
+    precedence,
+    nearness,
+    agreement,
+    tradeoff,
     hunts,
     course,
+    importance,
     pareto,
     search,
     orders,

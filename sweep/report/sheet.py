@@ -1,13 +1,15 @@
 """What a report is made of: the page's data, panels with charts and tables, and how numbers are written."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from sweep.analysis import Arm, Crossing, Order, Row, Seed, arms, crossing
 from sweep.report import figures
 
+Tables = Mapping[str, Sequence[Mapping[str, Any]]]
+"""Tables of the analysis by name: see `sweep.analysis.study`."""
 Change = Mapping[str, Any]
 """What becomes of the fields of a chart's last trace."""
 
@@ -72,11 +74,22 @@ class Page:
     results: Mapping[str, Any]
     arms: Mapping[str, Arm]
     tasks: Sequence[str]
+    tables: Tables = field(default_factory=dict)
 
     @classmethod
-    def of(cls, results: Mapping[str, Any], rows: Sequence[Row], tasks: Sequence[str]) -> "Page":
+    def of(
+        cls,
+        results: Mapping[str, Any],
+        rows: Sequence[Row],
+        tasks: Sequence[str],
+        tables: Tables | None = None,
+    ) -> "Page":
         """The page's data, rows grouped into arms once."""
-        return cls(results, {arm.suggestion: arm for arm in arms(rows)}, tasks)
+        return cls(results, {arm.suggestion: arm for arm in arms(rows)}, tasks, tables or {})
+
+    def lines(self, name: str) -> Sequence[Mapping[str, Any]]:
+        """The lines of a table of the analysis; none where it was not made."""
+        return self.tables.get(name, ())
 
     @cached_property
     def judged(self) -> list[Judged]:
