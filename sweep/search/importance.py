@@ -23,6 +23,7 @@ def importances(points: Sequence[Mapping[str, Any]], values: Sequence[float]) ->
     names = [name for name in sorted({n for point in points for n in point}) if _varies(points, name)]
     if len(points) < 2 or not names or max(values) == min(values):
         return None
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # it says that it made a study
     distributions = {name: _distribution([point[name] for point in points]) for name in names}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
