@@ -163,6 +163,19 @@ def check_scenario(scenario: str) -> None:
         raise ValueError(f"scenario {scenario!r} is not known: choose one of {', '.join(get_args(Scenario))}")
 
 
+def similarity(benchmark: Benchmark, most: int = 1000) -> NDArray[np.float64]:
+    """How alike tasks look, [tasks, tasks], -1..1: cosine of their mean training inputs, the common mean off.
+
+    most: training samples of a task that are looked at, evenly spread. A task that looks like the mean of all
+    is like none: 0.
+    """
+    some = (task.train[:: -(-len(task.train) // most)] for task in benchmark.tasks)
+    means = np.stack([benchmark.inputs[rows].mean(0, dtype=np.float64).ravel() for rows in some])
+    means -= means.mean(0)
+    sizes = np.linalg.norm(means, axis=1)
+    return np.asarray(means @ means.T / np.maximum(np.outer(sizes, sizes), 1e-12))
+
+
 def _scaled(inputs: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
     # Element by element, so a sample has the same bits whether it is converted once or with every batch.
     values = inputs.float()

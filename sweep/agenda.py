@@ -9,7 +9,7 @@ from nai.orders import Order
 from sweep import analysis
 from sweep.analysis import Asked, Goal, by_order, labels
 from sweep.book import Book, Row, among, cell_of
-from sweep.confirm import Confirm
+from sweep.confirm import Confirm, alone
 from sweep.contest import course, goals, opened, placed
 from sweep.hunting import Hunting, Request
 from sweep.jobs import Arm, Cell, Identity, Job, Pool, Work, arm
@@ -182,6 +182,7 @@ class Agenda:
             hunts=tuple(one.asked() for one in self.hunts if self.arm_of(one.request.suggestion)),
             saved=self._saved() if len(whole.rungs) > 1 else None,
             until=until.model_dump(exclude_none=True) if until else None,
+            nets=self.space.net_pairs,
         )
 
     def _contests(self) -> tuple[analysis.Contest, ...]:
@@ -207,7 +208,9 @@ class Agenda:
         if self.confirm is None and self.space.confirm:
             methods = len(self.space.confirm.methods or self.space.methods)
             arms = self.space.confirm.top * methods + len(self.space.baselines())
-            runs = len(self._first_orders) * len(self.space.confirm_pairs)
+            runs = len(self._first_orders) * len(self.space.confirm_pairs) + len(
+                alone(self.space, self.tasks)
+            )
             left += arms * runs
         return len(self.wanted) + left
 

@@ -70,6 +70,7 @@ def confirm(
     seeds: given.Seeds = None,
     methods: given.Methods = None,
     until: given.Until = None,
+    nets: given.Nets = None,
     address: given.Address = None,
     engine: given.Engine = "tune",
     no_track: given.NoTrack = False,
@@ -82,7 +83,7 @@ def confirm(
         from sweep.confirming import overrides
 
         names = tuple(methods.split(",")) if methods else ()
-        wanted = overrides(top=top, orders=orders, seeds=seeds, methods=names, until=until)
+        wanted = overrides(top=top, orders=orders, seeds=seeds, methods=names, until=until, nets=nets)
         return session.confirm(
             folder, wanted, watch=watch, engine=engine, address=address, track=not no_track
         )
@@ -229,6 +230,48 @@ def preset(
                 raise ValueError(f"{out} is there already, and is left as it is: name another file")
             Path(out).write_text(text, encoding="utf-8")
             print(out)
+
+
+@app.command()
+def analyse(
+    folder: given.Folder,
+    tables: given.Tables = None,
+    stage: given.Stage = None,
+    as_json: given.Json = False,
+    csv: given.Csv = None,
+    verbose: given.Verbose = False,
+) -> None:
+    """Show the tables behind the report: what the order does, and what is more than chance."""
+    from sweep import cli_show as show
+    from sweep import cli_tables
+
+    with explained(verbose):
+        with _waiting("working out the tables"):
+            from sweep import look
+
+            found = look.analyse(folder, cli_tables.wanted(tables, whole=as_json or bool(csv)), stage=stage)
+        if csv:
+            for path in cli_tables.write_csv(found, Path(csv)):
+                print(show.near(path))
+        elif as_json:
+            _print(cli_tables.as_json(found))
+        else:
+            cli_tables.show(show.console(), found, whole=bool(tables))
+
+
+@app.command("import")
+def import_(
+    file: given.Foreign, out: given.Into, baselines: given.Baselines = None, verbose: given.Verbose = False
+) -> None:
+    """Take in records of another tool, so that report and analyse read them."""
+    from sweep import cli_show as show
+
+    with explained(verbose):
+        with _waiting("reading the file"):
+            from sweep import imported
+
+            folder, count = imported.bring(file, out, baselines=baselines or ())
+        print(f"{count} runs in {show.near(folder.root)}: {command('report', out)} draws their report")
 
 
 @app.command()

@@ -21,6 +21,7 @@ Examples:
   nai-sweep watch runs/my          how far it is, live, from another terminal
   nai-sweep report runs/my --figures                     the report, and its figures as PNG, PDF and CSV
   nai-sweep compare runs/my runs/other                   several sweeps on one page
+  nai-sweep analyse runs/my --table pairs                which differences are more than chance
   nai-sweep ui runs/quickstart     the same runs in MLflow
 """
 
@@ -84,6 +85,29 @@ Until = Annotated[
         help="More random orders until half_width=0.002 of the mean, or one of the worst tail=0.05.",
     ),
 ]
+Nets = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=2, help="Also N nets for each task alone: the noise floor of its OPD."),
+]
+
+# ------------------------------------------------------------------ analyse, import
+Tables = Annotated[
+    list[str] | None,
+    typer.Option("--table", metavar="NAME", help="This table, or all; repeatable. Without it the main ones."),
+]
+Stage = Annotated[
+    Literal["search", "confirm"] | None,
+    typer.Option(help="Of the search or of what was confirmed; without it the latter, if there is any."),
+]
+Foreign = Annotated[
+    str, typer.Argument(metavar="FILE", help="A CSV or Parquet file laid out as docs/import.md says.")
+]
+Into = Annotated[str, typer.Option("--out", metavar="DIR", help="The folder to make, or to add to.")]
+Baselines = Annotated[
+    list[str] | None,
+    typer.Option("--baseline", metavar="METHOD", help="Compare the others with this one; repeatable."),
+]
+Csv = Annotated[str | None, typer.Option(metavar="DIR", help="Write each table as DIR/NAME.csv instead.")]
 
 # ------------------------------------------------------------------ worst
 Suggestion = Annotated[

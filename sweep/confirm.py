@@ -6,8 +6,13 @@ from collections.abc import Iterator, Sequence
 from nai.orders import Order
 from sweep.analysis import needed_orders, orders_for_tail
 from sweep.book import Book
-from sweep.jobs import Arm, Cell, Work, crossed
+from sweep.jobs import Arm, Cell, Run, Work, crossed
 from sweep.space import Space
+
+
+def alone(space: Space, tasks: int) -> tuple[Run, ...]:
+    """Each task learnt by nets of its own, if the space asks for them: what order cannot move."""
+    return crossed([(task,) for task in range(tasks)], space.net_pairs)
 
 
 class Confirm:
@@ -32,7 +37,8 @@ class Confirm:
                 self.finished = True
                 return
             self.orders = orders
-            works = [Work(one, crossed(orders, self.space.confirm_pairs)) for one in self.arms]
+            runs = crossed(orders, self.space.confirm_pairs) + alone(self.space, self.tasks)
+            works = [Work(one, runs) for one in self.arms]
             self.pending = [cell for work in works for cell in work.cells]
             yield from works
 

@@ -15,13 +15,16 @@ def overrides(
     seeds: int | None = None,
     methods: Sequence[str] = (),
     until: str | None = None,
+    nets: int | None = None,
 ) -> list[str]:
     """Changes of the space's `[confirm]`, such as "confirm.top=2"; what is not given stays as it was.
 
     orders: all, a number of random ones, or a design such as latin; a set's name after a colon: named:apd5.
-    seeds: how many pairs (0, 0), (1, 1), ... until: "half_width=0.002" of the mean, or "tail=0.05".
+    seeds: how many pairs (0, 0), (1, 1), ... until: "half_width=0.002" of the mean, or "tail=0.05". nets: how
+    many nets learn each task alone.
     """
-    return list(_changes(top, orders, seeds, methods=methods, until=until))
+    more = [] if nets is None else [f"confirm.nets={nets}"]
+    return [*_changes(top, orders, seeds, methods=methods, until=until), *more]
 
 
 def settled(space: Space, changes: Sequence[str]) -> Space:

@@ -60,7 +60,10 @@ def confirmed(space: Space) -> list[Arm]:
     """
     if not space.confirm:
         return []
-    rungs = (crossed(space.confirm_orders(space.tasks()), space.confirm_pairs),)
+    from sweep.confirm import alone
+
+    tasks = space.tasks()
+    rungs = (crossed(space.confirm_orders(tasks), space.confirm_pairs) + alone(space, tasks),)
     names = space.confirm.methods or tuple(one.name for one in space.methods)
     best = [
         Arm(space.first(name), min(space.confirm.top, space.suggestions(name)), rungs, _kin(space, name))
@@ -80,10 +83,14 @@ def _kin(space: Space, method: str) -> bool:
 def phase(arms: Sequence[Arm]) -> Phase:
     """All arms of a stage together."""
     whole = [one.rungs[-1] for one in arms]
+    longest = max((len(run.order) for runs in whole for run in runs), default=0)
+    ordered = [
+        run for runs in whole for run in runs if len(run.order) == longest
+    ]  # nets of one task are none
     return Phase(
         settings=sum(one.alike for one in arms),
-        orders=len({run.order for runs in whole for run in runs}),
-        seeds=len({run.seeds for runs in whole for run in runs}),
+        orders=len({run.order for run in ordered}),
+        seeds=len({run.seeds for run in ordered}),
         runs=sum(one.alike * len(runs) for one, runs in zip(arms, whole, strict=True)),
         trainings=sum(trainings(one) for one in arms),
         separate=sum(

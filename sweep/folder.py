@@ -49,6 +49,8 @@ class Folder:
         folder = cls.at(path)
         folder.contained()
         if not folder.space.is_file():
+            if folder.imported.is_file():
+                raise FolderError(f"{path} holds imported records: nothing can be run for them")
             raise FolderError(f"{path} holds no sweep: it has no space.toml; start one with `nai-sweep run`")
         return folder
 
@@ -127,6 +129,16 @@ class Folder:
         """Which process works on the sweep now; not there when none does."""
         return self.root / "sweep.lock.json"
 
+    @property
+    def imported(self) -> Path:
+        """What is said of records of another tool; no sweep has it."""
+        return self.root / "imported.json"
+
+    @property
+    def similarity(self) -> Path:
+        """How alike the tasks look, by home index."""
+        return self.root / "similarity.json"
+
     def contained(self) -> None:
         """FolderError if a link in the folder leads out of it: a sweep writes nowhere else."""
         for path in sorted(self.root.iterdir()) if self.root.is_dir() else ():
@@ -147,6 +159,8 @@ class Folder:
         what it confirms; all else decides the runs.
         """
         self.root.mkdir(parents=True, exist_ok=True)
+        if self.imported.is_file():
+            raise FolderError(f"{self.root} holds imported records: take another --out")
         if self.space.is_file():
             changes = [c for c in read(self.space).difference(space) if not c.key.startswith(MAY_CHANGE)]
             if changes and parts.listed(self.records):

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sweep import parts, record
 from sweep.analysis import Asked
@@ -15,6 +15,7 @@ from sweep.standing import Snapshot, Standing, kept, relevant
 
 if TYPE_CHECKING:
     from sweep import report
+    from sweep.analysis import Sheet, Similarity
     from sweep.watch import Watch
 
 
@@ -102,6 +103,27 @@ def follow(path: str | Path, watch: "Watch", every: float = 2.0) -> Standing:
     return now
 
 
+def analyse(
+    path: str | Path, names: Sequence[str] = (), *, stage: Literal["search", "confirm"] | None = None
+) -> "tuple[Sheet, ...]":
+    """The tables of a sweep from its records, complete or not; without names all of `sweep.analysis.TABLES`.
+
+    stage: as `sweep.analysis.sheets` takes it. ValueError for a name that is no table.
+    """
+    from sweep.analysis import TABLES, sheets
+
+    folder, store, snapshot = reopened(path)
+    rows = relevant(store.records.rows, snapshot.asked)
+    return sheets(rows, snapshot.asked, names or TABLES, stage=stage, similarity=similarity(folder))
+
+
+def similarity(folder: Folder) -> "Similarity | None":
+    """How alike the tasks look, [tasks, tasks]; None where that is not on record, as in older sweeps."""
+    if not folder.similarity.is_file():
+        return None
+    return tuple(map(tuple, json.loads(folder.similarity.read_text())))
+
+
 def sync(path: str | Path, watch: "Watch | None" = None) -> str | None:
     """Bring MLflow up to date with a sweep's records; the problem, if there is one."""
     from sweep.tracking import sync as project
@@ -131,10 +153,16 @@ def preset(path: str | Path, methods: Sequence[str] = (), name: str | None = Non
 
 
 def reopened(path: str | Path) -> tuple[Folder, record.Store, Snapshot]:
-    """A sweep's folder, its rows, and what it consists of."""
-    folder = Folder.of_sweep(path)
+    """A sweep's folder, or one of imported records, its rows, and what it consists of."""
+    folder = Folder.at(path)
+    if not folder.imported.is_file():
+        folder = Folder.of_sweep(path)
     store = record.Store(folder.records)
     store.refresh()
+    if folder.imported.is_file():
+        from sweep.imported import asked
+
+        return folder, store, Snapshot(asked(folder, store.records.rows), "confirm", None)
     return folder, store, kept(folder.snapshot) or _rebuilt(folder, store.records.rows)
 
 
@@ -196,7 +224,7 @@ def _facts(folder: Folder, rows: Sequence[Row], asked: Asked) -> "report.PageFac
         command=command,
         tasks=json.loads(folder.tasks.read_text()) if folder.tasks.is_file() else (),
         versions=versions | ({"device": devices} if devices else {}),
-        space=folder.space.read_text(),
+        space=folder.space.read_text() if folder.space.is_file() else "",
         tables=_tables(rows, asked),
         cost={"training time, all workers together": f"{seconds:.1f} s", "runs": str(len(rows))},
     )

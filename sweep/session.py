@@ -106,8 +106,11 @@ def _carried_out(folder: Folder, prepare: Callable[[], None], watch: Watch, way:
 
 
 def _run(space: Space, folder: Folder, watch: Watch, way: Way) -> tuple[dict[str, Any], bool]:
+    from nai.tasks import similarity
+
     benchmark, grain = _loaded(space, watch, way)
     parts.replace(folder.tasks, json.dumps([task.name for task in benchmark.tasks]).encode())
+    parts.replace(folder.similarity, json.dumps(similarity(benchmark).round(6).tolist()).encode())
     store = record.Store(folder.records)
     agenda = _agenda(space, folder, store, watch=watch, benchmark=benchmark, grain=grain)
     with tracker(folder, space.name) if way.track else contextlib.nullcontext() as writer:

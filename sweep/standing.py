@@ -88,6 +88,8 @@ def _wanted(asked: Asked) -> Iterable[Cell]:
             yield from _cells([name], orders, asked.search_seeds)
     confirmed = [*(name for contest in asked.contests for name in contest.top), *asked.baselines]
     yield from _cells(confirmed, asked.confirm_orders, asked.confirm_seeds)
+    alone = [(task,) for task in sorted(asked.confirm_orders[0])] if asked.confirm_orders else []
+    yield from _cells(confirmed, alone, asked.nets)
     for hunt in asked.hunts:
         yield from _cells([hunt.suggestion], (*hunt.orders, *hunt.reference, *hunt.known), (hunt.seeds,))
 

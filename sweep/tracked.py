@@ -132,23 +132,30 @@ class Score(NamedTuple):
     test: float | None
     failed: bool
     ended: int  # milliseconds since 1970
+    tasks: int = 1  # that its order is of
 
 
 def score(values: Mapping[str, float], tags: Mapping[str, str], ended: int) -> Score:
     """The score of a trial, from a row about to be written or from the run that holds it."""
     failed = "nai.error" in tags
     valid, test = (None if failed else values.get(f"{split}/average_accuracy") for split in SPLITS)
-    return Score(tags.get("order_id", ""), valid, test, failed, ended)
+    tasks = 1 + tags.get("order", "").count("-")
+    return Score(tags.get("order_id", ""), valid, test, failed, ended, tasks)
 
 
 def aggregates(scores: Iterable[Score]) -> dict[str, float]:
-    """Average accuracy over a suggestion's orders: mean, worst, standard deviation; seeds averaged before."""
+    """Average accuracy over a suggestion's orders: mean, worst, standard deviation; seeds averaged before.
+
+    All runs are counted; accuracies are of the longest orders, and not of a task that is learnt alone.
+    """
     scores = list(scores)
     orders = {each.order for each in scores}
     counts = {"orders": len(orders), "runs": len(scores), "errors": sum(each.failed for each in scores)}
     out = {name: float(count) for name, count in counts.items()}
+    longest = max((each.tasks for each in scores), default=0)
+    whole = [each for each in scores if each.tasks == longest]
     for split in SPLITS:
-        found = [(each.order, value) for each in scores if (value := getattr(each, split)) is not None]
+        found = [(each.order, value) for each in whole if (value := getattr(each, split)) is not None]
         seeds = [[value for order, value in found if order == one] for one in sorted({o for o, _ in found})]
         means = [math.fsum(values) / len(values) for values in seeds]
         if means:

@@ -66,11 +66,14 @@ def cell(row: Row) -> Cell:
 
 
 def accuracy(row: Row | None, split: str) -> Floats | None:
-    """Accuracy matrix [tasks learnt + 1, tasks] of a row on `split`, "valid" or "test", or None."""
+    """Accuracy matrix [tasks learnt + 1, tasks] of a row on `split`, "valid" or "test", or None.
+
+    A task that was not measured before it was learnt is nan until then: records of other tools have such.
+    """
     if row is None or row["error"] is not None or row[split] is None:
         return None
     matrix = np.array(row[split], dtype=np.float64)
-    return matrix if np.isfinite(matrix).all() else None
+    return matrix if _whole(matrix[None, None], (tuple(row["order"]),)).all() else None
 
 
 def failed(row: Row | None, split: str) -> bool:
@@ -90,7 +93,7 @@ def shared_crossing(
 ) -> tuple[Crossing, ...]:
     """For each arm the crossing of the orders and seeds that all arms of the group have on record."""
     grids = [_grid(arm, orders, seeds, split) for arm in group]
-    have = np.array([_known(grid) for grid in grids]).reshape(len(grids), len(orders), len(seeds))
+    have = np.array([_whole(grid, orders) for grid in grids]).reshape(len(grids), len(orders), len(seeds))
     picked = _largest(np.asarray(have.all(0)))
     kept_orders, kept_seeds = tuple(orders[o] for o in picked[0]), tuple(seeds[s] for s in picked[1])
     crossings = []
@@ -130,9 +133,16 @@ def _grid(arm: Arm, orders: Sequence[Order], seeds: Sequence[Seed], split: str) 
     return grid.reshape(len(orders), len(seeds), *matrices.shape[1:])
 
 
-def _known(grid: Floats) -> NDArray[np.bool_]:
-    """Which runs [orders, seeds] have a whole matrix."""
-    return np.asarray(np.isfinite(grid).all(axis=(2, 3)))
+def _whole(grid: Floats, orders: Sequence[Order]) -> NDArray[np.bool_]:
+    """Which runs [orders, seeds] of `grid` have a number for every task from when it was learnt on."""
+    lines, tasks = grid.shape[2:]
+    if any(len(order) + 1 != lines for order in orders):  # nothing of these on record, or not all of a length
+        return np.asarray(np.isfinite(grid).all(axis=(2, 3)))
+    learnt = np.zeros((len(orders), lines, tasks), dtype=np.bool_)
+    for mask, order in zip(learnt, orders, strict=True):
+        for position, task in enumerate(order):
+            mask[position + 1 :, task] = True
+    return np.asarray((np.isfinite(grid) | ~learnt[:, None]).all(axis=(2, 3)))
 
 
 def _largest(have: NDArray[np.bool_]) -> tuple[list[int], list[int]]:

@@ -104,7 +104,7 @@ TABLES: dict[str, Kind] = {
         ("over", "order", "seed", "settings", "rest", "order_share", "advice", "missing", "failed"),
     ),
     "pairs": Kind(
-        pairs, ("suggestion", "baseline", "mean", "half", "won", "p", "holm", "holds", "missing", "failed")
+        pairs, ("label", "against", "mean", "half", "won", "p", "holm", "holds", "missing", "failed")
     ),
     "agreement": Kind(
         agreement, ("over", "items", "w", "best", "first", "winners", "gain", "says", "missing", "failed")

@@ -95,6 +95,9 @@ class Paired:
     p: float | None = None
     holm: float | None = None
     holds: Holds = "neither"
+    label: str = ""
+    against: str = ""
+    """The labels of both."""
 
     def turned(self) -> "Paired":
         """The same difference, as the baseline would have it."""
@@ -102,6 +105,8 @@ class Paired:
             self,
             suggestion=self.baseline,
             baseline=self.suggestion,
+            label=self.against,
+            against=self.label,
             mean=None if self.mean is None else -self.mean,
             won=None if self.won is None else 1 - self.won,
         )
@@ -127,9 +132,10 @@ def paired(ours: Arm, theirs: Arm, orders: Sequence[Order], seeds: Sequence[Seed
     """Difference of one arm to another on the orders and seeds that both have on record, on test data."""
     names = ours.suggestion, theirs.suggestion
     left, right = shared_crossing((ours, theirs), orders, seeds)
-    lacking: dict[str, Any] = {"missing": left.missing + right.missing, "failed": left.failed + right.failed}
+    plain: dict[str, Any] = {"missing": left.missing + right.missing, "failed": left.failed + right.failed}
+    plain |= {"label": ours.label, "against": theirs.label}
     if not left.orders:
-        return Paired(*names, 0, 0, **lacking)
+        return Paired(*names, 0, 0, **plain)
     gain = final_averages(left) - final_averages(right)
     by_order = gain.mean(1)
     half, interval = _interval(gain, left)
@@ -143,7 +149,7 @@ def paired(ours: Arm, theirs: Arm, orders: Sequence[Order], seeds: Sequence[Seed
         won=float(((by_order > 0) + 0.5 * (by_order == 0)).mean()),
         p=_chance(gain, left),
         holds=mean_holds(left),
-        **lacking,
+        **plain,
     )
 
 

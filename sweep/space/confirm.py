@@ -65,7 +65,8 @@ class Confirm(Table):
     """The best `top` suggestions of each of `methods` (all without it) and the baselines, on test data.
 
     orders: without them all for up to 5 tasks, else random ones with until = {tail = 0.05}. until: more
-    random orders are drawn until they are enough; `orders.count` is where it starts.
+    random orders are drawn until they are enough; `orders.count` is where it starts. nets: so many seeds with
+    which everything confirmed also learns each task alone, in a net of its own: the noise floor of OPD.
     """
 
     baselines: tuple[Baseline, ...] = ()
@@ -74,6 +75,7 @@ class Confirm(Table):
     orders: Orders | None = None
     seeds: Seeds = Seeds(init=(0, 1, 2), data=(0, 1, 2))
     until: Until | None = None
+    nets: Annotated[int, Field(ge=2)] | None = None
 
     def design(self, tasks: int) -> Design:
         """The orders of so many tasks to begin with, and until when more are drawn."""

@@ -208,6 +208,12 @@ class Space(Table):
         """Seeds (init, data) to confirm with."""
         return self.confirm.seeds.pairs if self.confirm else ()
 
+    @property
+    def net_pairs(self) -> tuple[tuple[int, int], ...]:
+        """Seeds (init, data) with which each task is also learnt alone; none unless the space asks for it."""
+        nets = self.confirm.nets if self.confirm else None
+        return tuple((seed, seed) for seed in range(nets or 0))
+
     # ------------------------------------------------------------------ as a value
     def canonical(self) -> dict[str, Any]:
         """The whole space as plain values, defaults included."""
