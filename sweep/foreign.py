@@ -76,6 +76,8 @@ def runs(path: Path) -> list[Told]:
         _take(line, found.setdefault(key, told))
     tasks = 1 + max(task for told in found.values() for task in told.order)
     for told in found.values():
+        _check_tasks(told, tasks)
+    for told in found.values():
         _finish(told, tasks)
     return list(found.values())
 
@@ -133,8 +135,8 @@ def _take(line: Line, told: Told) -> None:
     told.cells[split, step, task] = number(line, "accuracy", high=1.0)
 
 
-def _finish(told: Told, tasks: int) -> None:
-    """Put the accuracies of a run into matrices; every task learnt must be there from then on."""
+def _check_tasks(told: Told, tasks: int) -> None:
+    """ValueError unless a run is of all tasks of the file, or of one alone."""
     if len(told.order) not in (1, tasks):
         named = f"{told.order} names {len(told.order)} of the {tasks} tasks of the file"
         raise ValueError(f"{told.where}, column order: {named}: name all, or one for a task learnt alone")
@@ -142,6 +144,10 @@ def _finish(told: Told, tasks: int) -> None:
         raise ValueError(
             f"{told.where}, column task: {odd[0]} is in no order of the file: tasks are numbered from 0"
         )
+
+
+def _finish(told: Told, tasks: int) -> None:
+    """Put the accuracies of a run into matrices; every task learnt must be there from then on."""
     for split in () if told.error else ("valid", "test"):
         if any(cell[0] == split for cell in told.cells):
             setattr(told, split, _matrix(told, split, tasks))

@@ -61,7 +61,8 @@ def sign_flip_p(gains: Floats, population: int) -> float | None:
     for step in steps:
         ways = (np.roll(ways, step) + np.roll(ways, -step)) / 2
     reached = np.abs(np.arange(len(ways)) - middle) * math.sqrt(1 - orders / population)
-    return float(min(1.0, ways[reached >= abs(int(steps.sum()))].sum()))
+    found = float(ways[reached >= abs(int(steps.sum())) * (1 - 1e-6)].sum())
+    return min(1.0, max(found, 2.0 ** (1 - orders)))  # what was seen, and its opposite, are among the ways
 
 
 def holm(chances: Sequence[float | None]) -> list[float | None]:
