@@ -29,6 +29,7 @@ def bring(path: str | Path, out: str | Path, *, baselines: Sequence[str] = ()) -
         raise ValueError(f"{path}: no run is of the baseline {odd[0]}: name a method of the file")
     rows = [row_of(one, Path(path).name) for one in told]
     folder = Folder.at(out)
+    folder.contained()
     with folder.owned():
         if folder.space.is_file():
             raise FolderError(f"{folder.root} holds a sweep: import into another --out")

@@ -155,6 +155,7 @@ def preset(path: str | Path, methods: Sequence[str] = (), name: str | None = Non
 def reopened(path: str | Path) -> tuple[Folder, record.Store, Snapshot]:
     """A sweep's folder, or one of imported records, its rows, and what it consists of."""
     folder = Folder.at(path)
+    folder.contained()
     if not folder.imported.is_file():
         folder = Folder.of_sweep(path)
     store = record.Store(folder.records)
