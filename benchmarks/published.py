@@ -99,14 +99,25 @@ def changes(space: str) -> dict[str, list[str]]:
     }
 
 
-def on_record(space: str, method: str) -> list[dict[str, Any]]:
-    """A method's rows in a space's sweeps; none while one of them is not on record."""
+def lacking(home: Path) -> bool:
+    """Whether a sweep's results are to be computed: none is on record, or one of an earlier revision."""
     from sweep import record
+    from sweep.session import current
+
+    rows = record.read(home / "records").rows if (home / "records").is_dir() else ()
+    return not rows or len(current(rows)) < len(rows)
+
+
+def on_record(space: str, method: str) -> list[dict[str, Any]]:
+    """A method's rows in a space's sweeps, of its present revision; none while a sweep is not on record."""
+    from sweep import record
+    from sweep.session import current
 
     folders = [STUDIES / folder / "records" for folder in changes(space)]
     if not all(folder.is_dir() for folder in folders):
         return []
-    return [row for folder in folders for row in record.read(folder).rows if row["method"] == method]
+    rows = [row for folder in folders for row in record.read(folder).rows if row["method"] == method]
+    return current(rows)
 
 
 def measured(one: Published) -> tuple[float, float, int] | None:
@@ -202,7 +213,7 @@ def main() -> None:
     args = parser.parse_args()
     spaces = dict.fromkeys("order_noise" if n == NOISE else BY_NUMBER[n].space for n in args.rows)
     for space in [] if args.table else spaces:
-        left = {k: v for k, v in changes(space).items() if not (STUDIES / k / "records").is_dir()}
+        left = {k: v for k, v in changes(space).items() if lacking(STUDIES / k)}
         for folder, changed in left.items():
             run(space, changed, args.runs / folder, STUDIES / folder, engine=args.engine)
     print(markdown(args.rows))

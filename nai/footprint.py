@@ -3,11 +3,14 @@
 The factors are measured on a CPU (benchmarks/memory.py), where a sweep's foretold peaks are within 30 %.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from nai import stack
+from nai.methods.base import Method
 from nai.models import Network
 
 FLOAT = 4
@@ -18,6 +21,20 @@ AT_ONCE = 2**31
 wait."""
 ROWS = {"features": 512, "gradients": 32}
 """Samples of one pass of `nai.importance`: for activations, and for gradients of single samples."""
+
+
+class Held(NamedTuple):
+    """Bytes of a lesson, whatever it has learnt: of its parameters, and of what its method remembers."""
+
+    params: int
+    memory: int
+
+
+def held(net: Network, method: Method, heads: Tensor) -> Held:
+    """What a method makes of a network before the first task; heads: [tasks, outputs] bool."""
+    zeros = {k: torch.zeros(shape) for k, shape in net.shapes().items()}
+    started = method.start(net, zeros, heads.cpu(), torch.Generator())
+    return Held(*(sum(v.nbytes for v in part.values()) for part in started))
 
 
 def sample(net: Network, features: Sequence[int]) -> int:
@@ -32,9 +49,9 @@ def weights(net: Network) -> int:
     return FLOAT * sum(shape.numel() for shape in net.shapes().values())
 
 
-def step(net: Network, features: Sequence[int], batch: int) -> int:
+def step(net: Network, features: Sequence[int], batch: int, own: Held) -> int:
     """Bytes of one lesson while it trains: buffers, moments and gradients, and what a step leaves behind."""
-    return 8 * weights(net) + 2 * batch * sample(net, features)
+    return 8 * own.params + own.memory + 2 * batch * sample(net, features)
 
 
 def importances(net: Network, features: Sequence[int]) -> int:
@@ -50,15 +67,25 @@ def evaluation(net: Network, features: Sequence[int], rows: int) -> int:
 
 
 def width(
-    net: Network, device: torch.device, wanted: int | None, *, features: Sequence[int], batch: int
+    net: Network,
+    device: torch.device,
+    wanted: int | None,
+    *,
+    features: Sequence[int],
+    batch: int,
+    own: Callable[[], Held],
 ) -> int:
-    """Lessons of a stack: as wanted, or as many as pay and, on a GPU, find room."""
+    """Lessons of a stack: as wanted, or as many as pay and, on a GPU, find room.
+
+    own: what the largest of the lessons takes; asked for on a GPU alone.
+    """
     pays = stack.width(net, device, wanted)
     if device.type != "cuda" or wanted is not None:
         return pays
-    # importances and anchors of a method count as four times the parameters
-    fits = (FILLED * room(device) - AT_ONCE) / (step(net, features, batch) + 4 * weights(net))
-    return max(1, min(pays, int(fits)))
+    lesson = own()
+    # memory is there twice, as it was and as a hook leaves it; both together count as four weights at least
+    each = step(net, features, batch, lesson) + max(lesson.memory, 4 * weights(net) - lesson.memory)
+    return max(1, min(pays, int((FILLED * room(device) - AT_ONCE) / each)))
 
 
 def at_once(net: Network, features: Sequence[int], device: torch.device) -> int | None:

@@ -73,8 +73,15 @@ def grow(
         raise ValueError(f"width {width} must be at least 1, or None to choose it by network and device")
     for run in (*runs, *later):
         checked(run.order, len(world.train))
+    methods = {described(run.method): run.method for run in runs}
+
+    def largest() -> footprint.Held:
+        return max((footprint.held(world.net, one, world.heads) for one in methods.values()), key=sum)
+
     features = world.source.inputs.shape[1:]
-    together = footprint.width(world.net, world.device, width, features=features, batch=training.batch)
+    together = footprint.width(
+        world.net, world.device, width, features=features, batch=training.batch, own=largest
+    )
     store = None if states is None or teach else Store(states, world, training)
     return _Tree(runs, world, training, width=together, store=store, later=later, teach=teach).grown()
 

@@ -89,6 +89,7 @@ def measured(settings: Settings, space: Space, *, clock: Clock = time.perf_count
         None if wanted.stack == "auto" else int(wanted.stack),
         features=benchmark.features,
         batch=training.batch,
+        own=lambda: footprint.held(world.net, method, world.heads),
     )
     alone, lesson = _timed(world, method, training, lessons=1, clock=clock)
     full = _timed(world, method, training, lessons=width, clock=clock)[0] if width > 1 else alone
@@ -123,7 +124,8 @@ def work_bytes(world: "World", method: "Method", batch: int) -> int:
     net, features = world.net, world.source.inputs.shape[1:]
     rows = min(CHUNK, max(len(v) + len(t) for v, t in zip(world.valid, world.test, strict=True)))
     importances = footprint.importances(net, features) if overrides(method, "after_task") else 0
-    step, look = footprint.step(net, features, batch), footprint.evaluation(net, features, rows)
+    own = footprint.held(net, method, world.heads)
+    step, look = footprint.step(net, features, batch, own), footprint.evaluation(net, features, rows)
     return max(step, importances, look)
 
 

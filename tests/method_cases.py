@@ -119,7 +119,6 @@ ASKED = (
         "progressive",
         untrue={
             "a_convolutional_net_learns_alone": "its columns are of linear layers",
-            "a_lesson_takes_what_is_foretold": "its columns are many nets, with adapters between them",
         },
         keeps=True,
     ),

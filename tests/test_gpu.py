@@ -131,7 +131,8 @@ def test_automatic_stacks_fit_into_the_share_of_the_card():
     try:
         quarter = footprint.room(device)
         where = world_of(blobs((64, 64), features=(3, 32, 32)), Named.of("conv"), "cuda")
-        wide = footprint.width(where.net, device, None, features=(3, 32, 32), batch=64)
+        own = footprint.held(where.net, Ewc(), where.heads)
+        wide = footprint.width(where.net, device, None, features=(3, 32, 32), batch=64, own=lambda: own)
         seeds = [Seeds(n, n) for n in range(wide)]
         lessons = [begin(where, Ewc(), s) for s in seeds]
         torch.cuda.reset_peak_memory_stats(device)

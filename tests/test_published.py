@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from nai.methods import GDumb
 from sweep.space import read
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,6 +57,15 @@ def test_deviation_over_orders_is_of_the_mean_over_seeds_by_hand(monkeypatch):
     deviation, share = PUBLISHED.scatter("nai")
     # means 0.8 and 0.4; mean squares 0.16 (order), 0.04 (seed), 0 (rest): components 0.08 and 0.02
     assert deviation == pytest.approx(100 * 0.08**0.5) and share == pytest.approx(0.8)
+
+
+def test_figures_of_an_earlier_revision_are_as_if_not_on_record(monkeypatch):
+    row = PUBLISHED.BY_NUMBER[19]
+    home = PUBLISHED.STUDIES / row.space
+    assert PUBLISHED.measured(row) and not PUBLISHED.lacking(home)
+    assert PUBLISHED.lacking(home / "nowhere")
+    monkeypatch.setattr(GDumb, "revision", GDumb.revision + 1)
+    assert PUBLISHED.measured(row) is None and PUBLISHED.lacking(home)
 
 
 def test_the_table_in_the_documentation_is_that_of_the_records():

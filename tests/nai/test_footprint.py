@@ -6,7 +6,7 @@ from worlds import blobs, numbers, taught, world
 
 from nai import footprint
 from nai.learn import learn
-from nai.methods import Nai
+from nai.methods import Er, Ewc, Finetune, Hat, Nai, Progressive, RWalk
 from nai.models import ConvNet, Mlp
 from nai.seeds import Seeds
 from nai.stack import WIDEST
@@ -34,9 +34,34 @@ def card(monkeypatch):
     return made
 
 
-def width(net, device=GPU, wanted=None, batch=64):
+HEADS = torch.eye(5).bool().repeat_interleave(2, 1)
+
+
+def width(net, device=GPU, wanted=None, batch=64, method=Nai()):  # noqa: B008
     features = (64,) if net is SMALL else (3, 32, 32)
-    return footprint.width(net, device, wanted, features=features, batch=batch)
+    own = footprint.held(net, method, HEADS)
+    return footprint.width(net, device, wanted, features=features, batch=batch, own=lambda: own)
+
+
+def test_a_lesson_holds_what_its_method_adds_and_remembers():
+    plain = footprint.weights(SMALL)
+    assert footprint.held(SMALL, Finetune(), HEADS) == (plain, 0)
+    assert footprint.held(SMALL, Ewc(), HEADS) == (plain, 2 * plain)
+    assert footprint.held(SMALL, Er(size=100), HEADS) == (plain, 100 * 16)
+    hat = footprint.held(SMALL, Hat(), HEADS)
+    assert hat.params == plain + 4 * 5 * 200  # a row of embeddings a task
+    assert footprint.held(SMALL, Progressive(), HEADS).params > 15 * plain
+    less, more = (
+        footprint.step(SMALL, (64,), 32, footprint.held(SMALL, one, HEADS)) for one in (Finetune(), Hat())
+    )
+    assert more - less == 8 * (hat.params - plain) + hat.memory
+
+
+def test_stacks_on_a_gpu_are_narrower_where_a_method_adds_much(card):
+    card(free=4 * 2**30, total=80 * 2**30)
+    assert width(SMALL) == WIDEST["cuda"] > width(SMALL, method=Progressive()) > 1
+    assert width(LARGE, method=Ewc()) == width(LARGE) > width(LARGE, method=RWalk())
+    assert width(SMALL, wanted=200, method=Progressive()) == 200
 
 
 def test_a_sample_s_bytes_are_those_of_input_units_and_logits():
