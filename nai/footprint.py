@@ -50,8 +50,12 @@ def weights(net: Network) -> int:
 
 
 def step(net: Network, features: Sequence[int], batch: int, own: Held) -> int:
-    """Bytes of one lesson while it trains: buffers, moments and gradients, and what a step leaves behind."""
-    return 8 * own.params + own.memory + 2 * batch * sample(net, features)
+    """Bytes of one lesson while it trains: buffers, moments and gradients, and what a step leaves behind.
+
+    Of what a method adds, gradients and the weights before a step: buffers and moments are beside.
+    """
+    added = own.params - weights(net)
+    return 8 * weights(net) + 2 * added + own.memory + 2 * batch * sample(net, features)
 
 
 def importances(net: Network, features: Sequence[int]) -> int:
@@ -85,6 +89,7 @@ def width(
     lesson = own()
     # memory is there twice, as it was and as a hook leaves it; both together count as four weights at least
     each = step(net, features, batch, lesson) + max(lesson.memory, 4 * weights(net) - lesson.memory)
+    each += 4 * (lesson.params - weights(net))  # buffers and moments of what a method adds
     return max(1, min(pays, int((FILLED * room(device) - AT_ONCE) / each)))
 
 
