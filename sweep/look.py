@@ -226,15 +226,17 @@ def _facts(folder: Folder, rows: Sequence[Row], asked: Asked) -> "report.PageFac
         tasks=json.loads(folder.tasks.read_text()) if folder.tasks.is_file() else (),
         versions=versions | ({"device": devices} if devices else {}),
         space=folder.space.read_text() if folder.space.is_file() else "",
-        tables=_tables(rows, asked),
+        tables=_tables(rows, asked, similarity(folder)),
         cost={"training time, all workers together": f"{seconds:.1f} s", "runs": str(len(rows))},
     )
 
 
-def _tables(rows: Sequence[Row], asked: Asked) -> dict[str, Sequence[Mapping[str, Any]]]:
+def _tables(
+    rows: Sequence[Row], asked: Asked, alike: "Similarity | None"
+) -> dict[str, Sequence[Mapping[str, Any]]]:
     """The tables that panels are made of, with what is kept for what is learned by all settings tried."""
     from sweep import analysis
 
-    found = {sheet.name: sheet.lines for sheet in analysis.sheets(rows, asked, PANELLED)}
+    found = {sheet.name: sheet.lines for sheet in analysis.sheets(rows, asked, PANELLED, similarity=alike)}
     (tried,) = analysis.sheets(rows, asked, ["tradeoff"], stage="search")
     return found | {"search_tradeoff": tried.lines}

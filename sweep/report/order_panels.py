@@ -96,7 +96,7 @@ def matrices(page: Page) -> Panel | None:
         return None
     runs = 100 * one.runs.matrices.mean(1)  # [orders, tasks + 1, tasks]
     arrived = {order: runs[o][:, list(order)] for o, order in enumerate(one.runs.orders)}
-    span = (min(float(matrix.min()) for matrix in arrived.values()), 100.0)
+    span = (min(float(np.nanmin(matrix)) for matrix in arrived.values()), 100.0)
     figures_ = [
         _heat(page, f"{which} order", tuple(one.line[f"{which}_order"]), arrived, span)
         for which in ("worst", "best")
@@ -198,6 +198,11 @@ def _rounded(values: Iterable[float]) -> list[float]:
 
 
 # ------------------------------------------------------------------ matrices
+def _known(line: Floats) -> list[float | None]:
+    """A line of a matrix; None for tasks that nobody measured before they were learnt."""
+    return [None if np.isnan(value) else value for value in _rounded(line)]
+
+
 def _names(page: Page, order: Order) -> list[str]:
     return [f"{position + 1}. {page.task(home)}" for position, home in enumerate(order)]
 
@@ -212,7 +217,7 @@ def _heat(
     """One order's matrix in per cent, lines and columns in the order trained."""
     columns, matrix = _names(page, order), arrived[order]
     chart = figures.heat(
-        [_rounded(line) for line in matrix],
+        [_known(line) for line in matrix],
         lines=_after(columns),
         columns=columns,
         span=span,
@@ -226,10 +231,10 @@ def _heat(
 def _over(matrix: Floats, what: str, span: tuple[float, float] | None) -> Figure:
     """A matrix over all orders, its columns positions in the order."""
     columns = [f"task {position + 1}" for position in range(matrix.shape[1])]
-    span = span or (0.0, max(1.0, float(matrix.max())))
+    span = span or (0.0, max(1.0, float(np.nanmax(matrix))))
     unit = "%" if what.startswith("mean") else "points"
     chart = figures.heat(
-        [_rounded(line) for line in matrix],
+        [_known(line) for line in matrix],
         lines=_after(columns),
         columns=columns,
         span=span,
@@ -248,6 +253,6 @@ def _waiting(page: Page, arrived: dict[Order, Floats], span: tuple[float, float]
     for order, matrix in arrived.items():
         columns = _names(page, order)
         x, y = figures.names(columns, 12), figures.names(_after(columns), 18)
-        chosen[key(order)] = {"z": [[_rounded(line) for line in matrix]], "x": [x], "y": [y]}
+        chosen[key(order)] = {"z": [[_known(line) for line in matrix]], "x": [x], "y": [y]}
     alt = "Accuracy matrix of the order that is chosen in the table of orders or in a chart."
     return Figure(shown.chart, alt, "Chosen order", chosen=chosen, waits=True)
