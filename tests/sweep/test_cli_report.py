@@ -33,7 +33,9 @@ def copy(swept, tmp_path):
     return shutil.copytree(swept, tmp_path / "copy")
 
 
-def test_report_writes_what_is_asked_for_and_names_it(copy):
+def test_report_writes_what_is_asked_for_and_names_it(copy, monkeypatch):
+    for kind in ("png", "pdf"):  # drawn in test_report_files.py
+        monkeypatch.setattr(f"sweep.report.drawing.{kind}", lambda chart: b"drawn")
     plain = call("report", copy)
     assert plain.exit_code == 0, plain.stderr
     assert not (copy / "report_static.html").exists() and not (copy / "figures").exists()
@@ -43,6 +45,7 @@ def test_report_writes_what_is_asked_for_and_names_it(copy):
     assert more.stdout.split()[-3:] == [str(path) for path in made]
     assert made[1].stat().st_size < 1_000_000 < made[0].stat().st_size
     assert (made[2] / "summary.tex").is_file() and (made[2] / "spread-1.csv").is_file()
+    assert (made[2] / "spread-1.pdf").read_bytes() == b"drawn"
 
 
 def test_studies_of_the_documentation_have_their_report(tmp_path):
