@@ -15,7 +15,7 @@ PANELS = {"variance", "precedence", "nearness", "agreement", "tradeoff"}
 
 @pytest.fixture(scope="module")
 def tables():
-    return _tables(made(), asked(made()))
+    return _tables(made(), asked(made()), None)
 
 
 @pytest.fixture(scope="module")
