@@ -38,6 +38,9 @@ class States(Protocol):
     def put(self, key: str, state: State) -> object:
         """Keeps a state, perhaps at the cost of others."""
 
+    def flush(self) -> object:
+        """Lets what was put outlast this process, where the place can."""
+
     def __contains__(self, key: str) -> bool:
         """Whether `get` is likely to find a state, at less cost."""
 
@@ -75,6 +78,9 @@ class Shelf:
         state = self._held.pop(key, None)
         self.bytes -= state.nbytes if state is not None else 0
         return state
+
+    def flush(self) -> None:
+        """Nothing: memory ends with its process."""
 
     def __contains__(self, key: str) -> bool:
         return key in self._held
@@ -121,6 +127,10 @@ class Store:
     def write(self, key: str, state: State) -> None:
         """Keeps a state, on the CPU."""
         self.states.put(key, state._replace(lesson=placed(state.lesson, torch.device("cpu"))))
+
+    def flush(self) -> None:
+        """Lets what was written outlast this process."""
+        self.states.flush()
 
 
 def placed(lesson: Lesson, device: torch.device) -> Lesson:

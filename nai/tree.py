@@ -21,6 +21,8 @@ from nai.states import State, States, Store
 from nai.training import Training
 
 __all__ = ["Grown", "Run", "grow", "plan", "trainings"]
+SAFE = 60.0
+"""Seconds of learning, a task or more, after which states are written down in case the process is killed."""
 
 
 class Grown(NamedTuple):
@@ -116,6 +118,7 @@ class _Tree:
         self.keep = self._kept(later)
         self.steps: dict[Key, Step] = {}
         self.arrived: set[Key] = set()
+        self.since: dict[Key, float] = {}  # seconds on the way to a node that no state is kept of
         self.ends: dict[Key, Lesson] = {}  # of nodes where runs end, until these are over
         self.waiting = [len(p) for p in self.paths]
 
@@ -199,6 +202,7 @@ class _Tree:
                 continue
             step = Step(accuracy, guarded(lesson.memory), seconds / len(learnt), width, None, choice)
             yield from self._arrived(key, step, lesson)
+            self._secure(key, lesson, seconds)
 
     def _arrived(self, key: Key, step: Step, lesson: Lesson | None) -> Iterator[Grown]:
         """Every run through a node is one step further; without a lesson, no run ends there."""
@@ -254,6 +258,19 @@ class _Tree:
             if self.store and keys[depth] in self.ahead:
                 keep[keys[depth]][self.store.key(run, depth)] = keys[: depth + 1]
         return dict(keep)
+
+    def _secure(self, key: Key, lesson: Lesson, seconds: float) -> None:
+        """A node that took long, alone or with those before it, is not learnt again after a kill."""
+        number = self.nodes[key].runs[0]
+        way = self.paths[number]
+        depth = way.index(key)
+        self.since[key] = seconds + (self.since.get(way[depth - 1], 0.0) if depth else 0.0)
+        if self.store and depth and self.nodes[key].children and self.since[key] >= SAFE:
+            name = self.store.key(self.runs[number], depth)
+            self.keep.setdefault(key, {})[name] = way[: depth + 1]
+            self._keep(key, lesson)
+            self.store.flush()
+            self.since[key] = 0.0
 
     def _keep(self, key: Key, lesson: Lesson) -> None:
         for name, keys in self.keep.get(key, {}).items():

@@ -22,6 +22,7 @@ from nai.tasks import Benchmark
 from nai.training import Training
 from nai.trial import Named, Outcome, Trial
 from sweep.jobs import Identity, Job, Run, Settings, Work
+from sweep.redact import redacted
 from sweep.states import Disk
 
 Row = dict[str, Any]
@@ -145,7 +146,7 @@ def train(
             except ACCIDENTS:
                 raise
             except Exception as error:
-                text = f"{type(error).__name__}: {error}"
+                text = redacted(f"{type(error).__name__}: {error}")
                 yield facts[left.method] | _failed(name, left, text, device)
 
 

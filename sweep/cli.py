@@ -46,18 +46,21 @@ def run(
     address: given.Address = None,
     suggestions: given.Suggestions = None,
     engine: given.Engine = "tune",
+    max_time: given.MaxTime = None,
     no_track: given.NoTrack = False,
     verbose: given.Verbose = False,
 ) -> None:
     """Run a sweep, or go on with it: what is on record is not run again."""
     changes = _overrides(overrides, suggestions)
 
+    way = _way(engine, address, no_track, max_time)
+
     def start(watch: Any) -> "Ended":
         from sweep import session
         from sweep.space import read
 
         wanted = read(space, changes)
-        return session.run(wanted, out, watch=watch, engine=engine, address=address, track=not no_track)
+        return session.run(wanted, out, watch=watch, **way)
 
     carried_out(start, verbose)
 
@@ -73,10 +76,13 @@ def confirm(
     nets: given.Nets = None,
     address: given.Address = None,
     engine: given.Engine = "tune",
+    max_time: given.MaxTime = None,
     no_track: given.NoTrack = False,
     verbose: given.Verbose = False,
 ) -> None:
     """Run the best of each method, and the baselines, on more orders and seeds."""
+
+    way = _way(engine, address, no_track, max_time)
 
     def start(watch: Any) -> "Ended":
         from sweep import session
@@ -84,9 +90,7 @@ def confirm(
 
         names = tuple(methods.split(",")) if methods else ()
         wanted = overrides(top=top, orders=orders, seeds=seeds, methods=names, until=until, nets=nets)
-        return session.confirm(
-            folder, wanted, watch=watch, engine=engine, address=address, track=not no_track
-        )
+        return session.confirm(folder, wanted, watch=watch, **way)
 
     carried_out(start, verbose)
 
@@ -102,17 +106,20 @@ def worst(
     random: given.Random = None,
     address: given.Address = None,
     engine: given.Engine = "tune",
+    max_time: given.MaxTime = None,
     no_track: given.NoTrack = False,
     verbose: given.Verbose = False,
 ) -> None:
     """Hunt the order of the tasks that harms a suggestion most."""
+
+    way = _way(engine, address, no_track, max_time)
 
     def start(watch: Any) -> "Ended":
         from sweep import session
         from sweep.hunting import Request
 
         wanted = Request(suggestion, seeds, not best, budget=budget, strategy=strategy, random=random)
-        return session.worst(folder, wanted, watch=watch, engine=engine, address=address, track=not no_track)
+        return session.worst(folder, wanted, watch=watch, **way)
 
     carried_out(start, verbose)
 
@@ -359,6 +366,12 @@ def root(
 
 
 # ------------------------------------------------------------------ what commands share
+def _way(engine: str, address: str | None, no_track: bool, max_time: float | None) -> dict[str, Any]:
+    """How a sweep is carried out: the fields of `sweep.session.Way`."""
+    limit = {} if max_time is None else {"max_time": max_time}
+    return {"engine": engine, "address": address, "track": not no_track} | limit
+
+
 def _overrides(changes: list[str] | None, suggestions: int | None) -> list[str]:
     more = [] if suggestions is None else [f"search.suggestions={suggestions}"]
     return [*(changes or ()), *more]

@@ -2,8 +2,10 @@
 
 import contextlib
 import errno
+import os
 import shlex
 import signal
+import stat
 import sys
 import traceback
 from collections.abc import Iterator
@@ -12,11 +14,14 @@ from typing import Any, NamedTuple
 
 import typer
 
+from sweep.redact import redacted
+
 DONE, INTERNAL, INPUT, FAILED, CLUSTER, FOLDER, DATA, STORAGE = range(8)
 """Exit codes; 128 + the number of a signal, 130 or 143, when one stopped it."""
 CODES = """\
 Exit codes: 0 done, 1 internal error, 2 wrong input, 3 done with failed runs, 4 cluster gone or not alike,
-5 folder in use or of another sweep, 6 data missing, 7 cannot write, 130 and 143 stopped (Ctrl-C, SIGTERM)."""
+5 folder in use or of another sweep, 6 data missing, 7 cannot write, 130, 143 and 129 stopped
+(Ctrl-C, SIGTERM, terminal closed)."""
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -28,13 +33,15 @@ class Failure(NamedTuple):
 
 
 class Stop:
-    """Which signal stopped the program: SIGTERM is taken as Ctrl-C is, and remembered."""
+    """Which signal stopped the program: SIGTERM and SIGHUP are taken as Ctrl-C is, and remembered."""
 
     def __init__(self) -> None:
         self.number = int(signal.SIGINT)
 
     def __call__(self, number: int, frame: Any) -> None:
         self.number = number
+        if number == signal.SIGHUP:
+            _mute()
         handler = signal.getsignal(signal.SIGINT)
         if not callable(handler):  # a shell starts what runs in the background deaf to Ctrl-C
             raise KeyboardInterrupt
@@ -48,13 +55,24 @@ class Stop:
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[Stop]:
-    """SIGTERM stops what runs inside as Ctrl-C does."""
+    """SIGTERM, and a terminal that is closed, stop what runs inside as Ctrl-C does; with nohup it goes on."""
     stop = Stop()
-    before = signal.signal(signal.SIGTERM, stop)
+    heard = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in heard}
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _mute() -> None:
+    """Send what is still said to a terminal that is gone to nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for output in (1, 2):
+        if stat.S_ISCHR(os.fstat(output).st_mode):
+            os.dup2(nowhere, output)
+    os.close(nowhere)
 
 
 @contextlib.contextmanager
@@ -71,13 +89,14 @@ def explained(verbose: bool = False, stopped: str = "stopped") -> Iterator[Stop]
         except Exception as error:
             found = failure(error)
             if verbose:
-                traceback.print_exc()
-            say(found.text)
+                say(redacted(traceback.format_exc()))
+            say(redacted(found.text))
             raise typer.Exit(found.code) from None
 
 
 def failure(error: Exception) -> Failure:
     """The words and the exit code for an exception."""
+    from sweep.causes import AlikeError
     from sweep.environment import ClusterError, PlaceError
     from sweep.folder import FolderError
     from sweep.space import Mistakes
@@ -88,6 +107,8 @@ def failure(error: Exception) -> Failure:
             return Failure(INPUT, _mistakes(error))
         case FolderError():
             return Failure(FOLDER, text)
+        case AlikeError():
+            return Failure(FAILED, text)
         case ClusterError() | PlaceError():
             return Failure(CLUSTER, text)
         case ConnectionError():

@@ -1,5 +1,6 @@
 """What the commands of `nai-sweep` may be given, and what their help says of it."""
 
+import re
 from typing import Annotated, Literal
 
 import typer
@@ -25,6 +26,16 @@ Examples:
   nai-sweep ui runs/quickstart     the same runs in MLflow
 """
 
+
+def duration(text: str) -> float:
+    """Seconds of a text such as 90s, 20m or 1.5h."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
+    seconds = float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]] if found else 0.0
+    if not seconds:
+        raise typer.BadParameter(f"{text!r} is no time above 0: write 90s, 20m or 1.5h")
+    return seconds
+
+
 # ------------------------------------------------------------------ of several commands
 Space = Annotated[str, typer.Argument(metavar="SPACE", help="A TOML file, or the name of a shipped space.")]
 MaybeSpace = Annotated[
@@ -42,6 +53,14 @@ Suggestions = Annotated[
 ]
 Address = Annotated[str | None, typer.Option(metavar="A", help="A Ray cluster to run on, such as auto.")]
 Engine = Annotated[Literal["tune", "inline"], typer.Option(help="Ray Tune, or this process alone.")]
+MaxTime = Annotated[
+    float | None,
+    typer.Option(
+        metavar="T",
+        parser=duration,
+        help="Stop when so much time is up, such as 90s, 20m or 1.5h; the same command goes on.",
+    ),
+]
 NoTrack = Annotated[bool, typer.Option("--no-track", help="Leave MLflow alone.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show the traceback of an error.")]
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]

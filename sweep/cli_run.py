@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from sweep.cli_failures import CLUSTER, FAILED, Stop, command, explained, say
+from sweep.causes import LOST
+from sweep.cli_failures import CLUSTER, DONE, FAILED, Stop, command, explained, say
 
 if TYPE_CHECKING:
     from sweep.progress import Display
@@ -51,7 +52,7 @@ def _finished(ended: "Ended", fresh: int, stop: Stop, again: str) -> None:
     """Show what a sweep found; the exit code says whether all of it went well."""
     from sweep import cli_show as show
 
-    if ended.interrupted:
+    if ended.interrupted and not ended.late:
         say(again)
         raise typer.Exit(stop.code)
     show.results(show.console(), ended.results)
@@ -61,7 +62,15 @@ def _finished(ended: "Ended", fresh: int, stop: Stop, again: str) -> None:
         print(f"MLflow   {command('ui', show.near(ended.folder.root))}")
     say(show.took(ended.seconds, fresh))
     found = ended.results
+    for one in found["failures"]:
+        say(f"{one['runs']} runs failed, {one['name']}: {one['error']}\n  {one['hint']}")
+    if ended.late:
+        say(
+            f"the time is up, {found['expected'] - found['done'] - found['failed']} runs are left; go on with"
+        )
+        say(f"  {command(*sys.argv[1:])}")
+        raise typer.Exit(FAILED if found["failed"] else DONE)
     if lost := found["expected"] - found["done"] - found["failed"]:
-        say(f"{lost} runs are missing, as their workers died: the same command tries them again")
+        say(f"{lost} runs are missing, as their workers died: {LOST.hint}")
     if found["failed"] or lost or not (found["best"] or found["table"]):
         raise typer.Exit(FAILED)

@@ -152,7 +152,10 @@ def standing(to: Console, folder: Path, now: "Standing", problems: Sequence["Pro
         figures = f"mean {_percent(best.mean)} %, worst order {_percent(best.worst)} %"
         made.add_row("", f"{figures}, on validation data")
     for problem in problems:
-        made.add_row("not read", Text(f"{near(problem.path)}: {problem.reason}", "yellow"))
+        made.add_row(
+            "conflict" if problem.path.is_dir() else "not read",
+            Text(f"{near(problem.path)}: {problem.reason}", "yellow"),
+        )
     to.print(made)
 
 

@@ -84,6 +84,8 @@ class Means(NamedTuple):
     """Lessons of a stack, None for as many as pay."""
     shelf: int
     """Bytes of memory for lessons that others may go on from."""
+    patience: float | None = None
+    """Seconds in which it must bring a run, or it hangs and ends; None for ever."""
     releases: Mapping[str, str] = {}
     """What its machine must have installed, by package; nothing where that is this machine."""
 

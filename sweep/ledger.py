@@ -1,12 +1,15 @@
 """The records of a running sweep, and the engine that needs nothing else: this process."""
 
+import math
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sweep import record
 from sweep.agenda import Agenda
+from sweep.causes import Beginning
 from sweep.jobs import Job, Means, halves
 from sweep.space import Resources
 from sweep.standing import Standing
@@ -21,12 +24,26 @@ RETRIES = 2
 
 @dataclass
 class Ledger:
-    """The records of a running sweep, and who must know of new rows: agenda, MLflow's writer, display."""
+    """The records of a running sweep, and who must know of new rows: agenda, MLflow's writer, display.
+
+    until: when its time is up, in seconds of `time.monotonic`.
+    """
 
     store: record.Store
     agenda: Agenda
     track: Callable[[Sequence[Row]], None]
     told: Told
+    until: float = math.inf
+    beginning: Beginning = field(default_factory=Beginning)
+
+    @property
+    def over(self) -> bool:
+        """Whether the time is up."""
+        return time.monotonic() >= self.until
+
+    def next(self) -> Job | None:
+        """The agenda's next job; None when there is none now, or the time is up."""
+        return None if self.over else self.agenda.next()
 
     @property
     def states(self) -> Path:
@@ -45,11 +62,15 @@ class Ledger:
         self.refresh()
 
     def refresh(self) -> None:
-        """Take in what has appeared in the records, whoever wrote it."""
+        """Take in what has appeared in the records, whoever wrote it.
+
+        `sweep.causes.AlikeError` when it and all before failed in one way.
+        """
         fresh = self.store.refresh()
         self.agenda.put(fresh)
         self.track(self.agenda.relevant(fresh))
         self.told(self.agenda.standing())
+        self.beginning.add(fresh)
 
     def died(self, job: Job) -> None:
         """What is left of the job is done again, in two halves if its worker got nothing done.
@@ -71,16 +92,21 @@ class Ledger:
 
 
 def inline(ledger: Ledger, benchmark: Any, resources: Resources) -> None:
-    """Every job in this process, one after the other; rows are recorded every few seconds."""
+    """Every job in this process, one after the other; rows are recorded every few seconds.
+
+    When the time is up what is under way is left, and all that ended is on record.
+    """
     from sweep import bundle
 
     given = means(resources)
     bundle.prepare(given.cpus, given.gpus)
     kept = bundle.shelf(str(ledger.states), given.shelf)
-    while job := ledger.agenda.next():
+    while job := ledger.next():
         trained = bundle.train(job, benchmark, device=given.device, stack=given.stack, states=kept)
         for rows in bundle.bursts(trained):
             ledger.write(rows)
+            if ledger.over:
+                break
 
 
 def means(resources: Resources) -> Means:
@@ -91,6 +117,7 @@ def means(resources: Resources) -> Means:
         device=resources.place,
         stack=None if resources.stack == "auto" else resources.stack,
         shelf=shelf_bytes(resources),
+        patience=resources.patience,
     )
 
 

@@ -35,12 +35,13 @@ PANELLED = (
 
 @dataclass(frozen=True)
 class Ended:
-    """What a run of a sweep leaves: its folder and results; whether it was cut short."""
+    """What a run of a sweep leaves: its folder and results; whether it was cut short, and by the clock."""
 
     folder: Folder
     results: Mapping[str, Any]
     interrupted: bool
     seconds: float
+    late: bool = False
 
     def _repr_html_(self) -> str:
         """Verdict and table, for a notebook."""
@@ -50,9 +51,17 @@ class Ended:
 
 
 def status(path: str | Path) -> tuple[Standing, tuple[record.Problem, ...]]:
-    """How far a sweep is, and what of its records cannot be read."""
-    _, store, snapshot = reopened(path)
-    return snapshot.standing(store.records.rows), store.records.problems
+    """How far a sweep is, and what of its records cannot be read or is there with two results."""
+    folder, store, snapshot = reopened(path)
+    found = store.records
+    return snapshot.standing(found.rows), (*found.problems, *_conflict(folder, found.conflicts))
+
+
+def _conflict(folder: Folder, conflicts: Sequence[record.Conflict]) -> list[record.Problem]:
+    """Runs with two results, in one line."""
+    names = ", ".join(one.fingerprint[:12] for one in conflicts)
+    said = f"two results of {names}: the earlier one counts, the other is kept"
+    return [record.Problem(folder.records, said)] if conflicts else []
 
 
 def render(path: str | Path, *, static: bool = False, figures: bool = False) -> Ended:

@@ -1,8 +1,24 @@
-"""What must not be written down: users and passwords in addresses."""
+"""What must not be written down: passwords in addresses, and what the environment holds as secrets."""
 
+import os
 import re
+
+SECRET = r"(?:token|secret|passw(?:or)?d|passphrase|api[_-]?key|access[_-]?key|credentials?)"
+_ADDRESS = re.compile(r"://[^\s/]*@")
+_GIVEN = re.compile(rf"(?i)([\w-]*{SECRET}\w*[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;]+")
+_NAME = re.compile(rf"(?i){SECRET}")
+SHORTEST = 8
+"""Characters of a value that is taken for a secret: shorter ones may be words of the text."""
 
 
 def redacted(text: str) -> str:
-    """The text with the user and password of every address in it hidden."""
-    return re.sub(r"://[^\s/]*@", "://***@", text)
+    """The text without passwords: those of addresses, those said to be some, those of the environment."""
+    for value in _secrets():
+        text = text.replace(value, "***")
+    return _GIVEN.sub(r"\1***", _ADDRESS.sub("://***@", text))
+
+
+def _secrets() -> list[str]:
+    """Values of environment variables that are named as secrets, the longest first."""
+    named = {value for name, value in os.environ.items() if _NAME.search(name) and len(value) >= SHORTEST}
+    return sorted(named, key=len, reverse=True)

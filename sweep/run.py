@@ -1,10 +1,12 @@
 """The sweep on Ray Tune, the driver's side of it. Call `sweep.environment.for_ray` before importing it."""
 
 import contextlib
+import math
 import os
 import secrets
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from sweep import parts, releases, worker
+from sweep.causes import MACHINE
 from sweep.environment import ClusterError, importable
 from sweep.jobs import Job, as_plain
 from sweep.ledger import Ledger, means
@@ -22,6 +25,10 @@ from sweep.space import Resources
 
 MOST = 10_000
 """Workers that Ray Tune may ever ask for."""
+FALLS = 12
+"""Times in a row that Ray Tune may give up on all its trials without one row in between."""
+AILING = 3
+"""Times in a row that a worker may say that its machine is at fault, without one row in between."""
 
 
 @contextlib.contextmanager
@@ -68,11 +75,11 @@ def _room(resources: Resources, address: str | None) -> Room:
 
 
 def on_ray(ledger: Ledger, benchmark: Any, room: Room) -> bool:
-    """Jobs as Ray Tune trials on a running cluster; False when it was interrupted."""
+    """Jobs as Ray Tune trials on a running cluster; False when it was interrupted, or its time was up."""
     searcher = AgendaSearcher(ledger, room)
     try:
         while not _ran(_tuner(searcher, benchmark, ledger.scratch)):
-            searcher.fell()
+            time.sleep(min(0.1 * 2 ** searcher.fell(), 30))
     except Exception:
         if not searcher.broken:
             raise
@@ -94,6 +101,11 @@ def _ran(tuner: tune.Tuner) -> bool:
     return True
 
 
+def _left(ledger: Ledger) -> float | None:
+    """Seconds until the time is up; None where there is no end to it."""
+    return max(0.1, ledger.until - time.monotonic()) if math.isfinite(ledger.until) else None
+
+
 def _tuner(searcher: "AgendaSearcher", benchmark: Any, scratch: Path) -> tune.Tuner:
     ledger, resources = searcher.ledger, searcher.room.resources
     trainable = tune.with_resources(
@@ -112,6 +124,7 @@ def _tuner(searcher: "AgendaSearcher", benchmark: Any, scratch: Path) -> tune.Tu
             search_alg=searcher,
             num_samples=-1,
             max_concurrent_trials=MOST,  # the searcher itself holds back what has no room
+            time_budget_s=_left(ledger),
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
@@ -131,16 +144,17 @@ class AgendaSearcher(Searcher):
         self.ledger, self.room = ledger, room
         self.jobs: dict[str, Job] = {}
         self.broken: Exception | None = None  # why rows could not be taken in, such as a full disk
+        self.falls = self.ailing = 0  # in a row, without a row of the sweep's in between
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next job, None when some must come back first, FINISHED when there is none left."""
-        if self.broken:
+        if self.broken or self.ledger.over:
             return str(Searcher.FINISHED)
         agenda = self.ledger.agenda
         agenda.slots = self._workers()
         if len(self.jobs) >= agenda.slots:
             return None
-        job = agenda.next()
+        job = self.ledger.next()
         if job is None:
             return None if self.jobs else str(Searcher.FINISHED)
         self.jobs[trial_id] = job
@@ -176,16 +190,36 @@ class AgendaSearcher(Searcher):
         if unfit := result.get("unfit"):
             raise ClusterError(unfit)
         came: list[bytes] = result.get("parts", [])
+        self._endured(result.get("ailing"), bool(came))
         for data in came:
             parts.add(self.ledger.store.folder, data)  # there already, unless the disk is not shared
         came.clear()  # Tune keeps this very list with its trial, and writes it into its snapshots
         self.ledger.refresh()
 
-    def fell(self) -> None:
-        """All jobs under way are lost."""
+    def _endured(self, ailing: str | None, came: bool) -> None:
+        """Count what machines are at fault for; OSError when it is all that one hears of."""
+        if came:
+            self.falls = self.ailing = 0
+        self.ailing += ailing is not None
+        if self.ailing >= AILING:
+            lacking = str(ailing).startswith(
+                ("FileNotFound", "Import", "ModuleNotFound")
+            )  # data, or a package
+            kind = FileNotFoundError if lacking else OSError
+            raise kind(f"workers cannot work: {ailing}\n{MACHINE.hint}")
+
+    def fell(self) -> int:
+        """All jobs under way are lost; how many times in a row that was so. ClusterError if too many."""
+        self.falls += 1
+        if self.falls > FALLS:
+            raise ClusterError(
+                f"Ray gave up {self.falls} times in a row without one run done; see what it says in "
+                "/tmp/ray/session_latest/logs, and run the same command again"
+            )
         self.ledger.refresh()
         while self.jobs:
             self.ledger.died(self.jobs.popitem()[1])
+        return self.falls
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune keeps a copy of its Tuner; the records are the state

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import math
 import shutil
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import Any
 from sweep import asked, parts, record, standing
 from sweep.agenda import Agenda
 from sweep.book import cell_of
+from sweep.causes import AlikeError, Beginning
 from sweep.confirming import settled
 from sweep.environment import PlaceError, for_ray
 from sweep.folder import Folder
@@ -38,13 +40,17 @@ class Way:
     """How a sweep is carried out.
 
     engine: tune (Ray Tune, local or at an address) or inline (this process). track: keep MLflow up to date.
+    max_time: seconds after which no work is begun, and what is under way is left for the next call.
     """
 
     engine: str = "tune"
     address: str | None = None
     track: bool = True
+    max_time: float = math.inf
 
     def __post_init__(self) -> None:
+        if not self.max_time > 0:
+            raise ValueError(f"max_time {self.max_time} must be above 0 seconds")
         if self.engine not in ENGINES:
             raise ValueError(f"engine {self.engine!r} is unknown: known are {', '.join(ENGINES)}")
 
@@ -102,7 +108,8 @@ def _carried_out(folder: Folder, prepare: Callable[[], None], watch: Watch, way:
         prepare()
         folder.said([Path(sys.argv[0]).name, *sys.argv[1:]])
         results, interrupted = _run(read(folder.space), folder, watch, way)
-    return Ended(folder, results, interrupted, time.monotonic() - started)
+    seconds = time.monotonic() - started
+    return Ended(folder, results, interrupted, seconds, interrupted and seconds >= way.max_time)
 
 
 def _run(space: Space, folder: Folder, watch: Watch, way: Way) -> tuple[dict[str, Any], bool]:
@@ -115,7 +122,16 @@ def _run(space: Space, folder: Folder, watch: Watch, way: Way) -> tuple[dict[str
     agenda = _agenda(space, folder, store, watch=watch, benchmark=benchmark, grain=grain)
     with tracker(folder, space.name) if way.track else contextlib.nullcontext() as writer:
         ledger = Ledger(store, agenda, writer.submit if writer else _untracked, _told(agenda, folder, watch))
-        interrupted = _work(ledger, benchmark, _limited(space, benchmark, grain, way), watch=watch, way=way)
+        sound = any(row["error"] is None for row in store.records.rows)
+        ledger.until, ledger.beginning = time.monotonic() + way.max_time, Beginning(sound)
+        try:
+            interrupted = _work(
+                ledger, benchmark, _limited(space, benchmark, grain, way), watch=watch, way=way
+            )
+        except AlikeError:
+            standing.keep(folder.snapshot, agenda.snapshot())
+            publish(folder, agenda.asked(), store.records.rows)
+            raise
         shutil.rmtree(ledger.scratch, ignore_errors=True)  # that of drivers which were killed, too
         for name in [] if interrupted else agenda.strays:
             watch.note(f"{name} was hunted for and is no longer part of this sweep: its hunt is left out")
@@ -227,7 +243,7 @@ def _work(ledger: Ledger, benchmark: Any, resources: Resources, *, watch: Watch,
         if way.engine == "inline":
             watch.stage("training")
             inline(ledger, benchmark, resources)
-            return False
+            return ledger.over and not agenda.finished
         for_ray(local=way.address is None)
         from sweep import run as on_ray
 

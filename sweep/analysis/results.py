@@ -15,6 +15,7 @@ from sweep.analysis.intervals import least_half_width, needed_orders, orders_for
 from sweep.analysis.ranking import Ranked, ranking, strength_curve
 from sweep.analysis.tables import ArmSummary, Paired, corrected, final_averages, paired, summarise
 from sweep.analysis.verdict import unsure, verdict
+from sweep.causes import failures
 
 SCHEMA = 2
 Arms = Mapping[str, Arm]
@@ -54,6 +55,7 @@ def results(rows: Iterable[Row], asked: Asked) -> dict[str, Any]:
             "complete": len(known) >= asked.expected,
             "done": len(known) - broken,
             "failed": broken,
+            "failures": failures(known),
             "expected": asked.expected,
             "selection": asked.selection,
             "tuning": asked.tuning,

@@ -88,6 +88,7 @@ class Resources(Table):
     """What one run takes, and where it runs; gpus may be a share of one, memory is GB a worker may hold.
 
     workers: how many at once, also where a cluster must start their machines first; None for all that fit.
+    patience: seconds after which a worker that brought no run is taken to hang, and is ended; None for ever.
     """
 
     cpus: Number = 1
@@ -96,6 +97,7 @@ class Resources(Table):
     device: str = "auto"
     stack: Annotated[Literal["auto"] | int, PlainValidator(_stack)] = "auto"
     workers: Count | None = None
+    patience: Number | None = None
 
     @property
     def place(self) -> str:
@@ -107,10 +109,10 @@ class Resources(Table):
     def _check_amount(cls, given: float) -> float:
         return amount(given)
 
-    @field_validator("memory")
+    @field_validator("memory", "patience")
     @classmethod
-    def _check_memory(cls, memory: float | None) -> float | None:
-        return memory if memory is None else above_zero(memory)
+    def _check_limit(cls, limit: float | None) -> float | None:
+        return limit if limit is None else above_zero(limit)
 
     @field_validator("gpus")
     @classmethod

@@ -12,9 +12,9 @@ from tiny_sweeps import RUNGS, driver, inline, lasting, parts, results, rows, ti
 from sweep import record
 
 ROUNDS = 50
-LONGEST = 12.0
+LONGEST = 15.0
 """Seconds of training before something is killed, at most; each driver also has to start."""
-SPACE = (*RUNGS, "training.epochs=15", "search.suggestions=10", "confirm.orders.count=6")
+SPACE = (*RUNGS, "training.epochs=3", "search.suggestions=10", "confirm.orders.count=6")
 CODE = f"""\
 import tiny_sweeps as t
 t.session.run(

@@ -7,8 +7,9 @@ import pytest
 import torch
 from worlds import blobs, differing, world
 
+from nai import tree
 from nai.learn import Lesson
-from nai.methods import Nai
+from nai.methods import Joint, Nai
 from nai.seeds import Seeds
 from nai.states import State
 from nai.training import Training
@@ -167,3 +168,33 @@ def test_runs_that_go_on_from_files_are_those_of_one_call(tmp_path, memory):
         assert torch.equal(one.test, whole[one.order].test)
         assert one.strengths == whole[one.order].strengths
         assert not differing(one.lesson, whole[one.order].lesson)
+
+
+@pytest.mark.parametrize(("method", "again"), [(Nai(), 0), (Joint(), 2)], ids=["nai", "joint"])
+def test_after_a_kill_nothing_is_learnt_again_that_took_long(tmp_path, monkeypatch, method, again):
+    """Every task takes too long to repeat: the second call learns what the first had not come to.
+
+    Sets of tasks, which joint training shares between orders, are found again by the order that led there.
+    """
+    where = world(blobs((70, 33, 90)))
+    runs = [Run(method, Seeds(), order) for order in itertools.permutations(range(3))]
+    learnt, plain = [], tree.learn
+    monkeypatch.setattr(tree, "SAFE", 0.0)
+    monkeypatch.setattr(
+        tree, "learn", lambda some, *more, **named: (learnt.append(len(some)), plain(some, *more, **named))[1]
+    )
+    whole = {g.order: g for g in grow(runs, where, TRAINING, width=1)}
+    all_of_it, first = sum(learnt), next(grow(runs, where, TRAINING, width=1, states=Disk(tmp_path, 2**30)))
+    before = sum(learnt) - all_of_it
+    left = [run for run in runs if run.order != first.order]
+    found = [first, *grow(left, where, TRAINING, width=1, states=Disk(tmp_path, 2**30))]
+    assert 0 < before < all_of_it and sum(learnt) <= 2 * all_of_it + again
+    for one in found:
+        assert torch.equal(one.test, whole[one.order].test)
+        assert not differing(one.lesson, whole[one.order].lesson)
+
+
+def test_what_is_quick_is_not_written_down(tmp_path):
+    runs = [Run(Nai(), Seeds(), order) for order in itertools.permutations(range(3))]
+    assert len(list(grow(runs, world(blobs((70, 33, 90))), TRAINING, states=Disk(tmp_path, 2**30)))) == 6
+    assert list(tmp_path.iterdir()) == []
