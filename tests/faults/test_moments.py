@@ -3,13 +3,15 @@
 import contextlib
 import os
 import random
+import signal
 import time
 from pathlib import Path
 
 import pytest
-from tiny_sweeps import inline, lasting, results, rows, tiny
+from tiny_sweeps import driver, inline, lasting, results, rows, tiny
 
 from sweep import parts
+from sweep.states import Disk
 
 SMALL = ("search.suggestions=2", "orders.count=2", "confirm.orders.count=1")
 
@@ -99,3 +101,29 @@ def test_a_disk_that_fails_at_any_publication_loses_nothing(whole, tmp_path, mon
         monkeypatch.setattr(parts, "_write", plain)
         inline(tiny(*SMALL), out)
         assert (lasting(rows(out)), results(out)) == whole
+
+
+def test_killed_while_it_writes_a_state_the_state_is_absent(tmp_path):
+    """A process dies with half of the file written; the half is passed by, and makes room later."""
+    code = """\
+import os, signal
+from pathlib import Path
+import torch
+from nai.learn import Lesson
+from nai.states import State
+from sweep import states
+def half(tensors, path, about):
+    plain(tensors, path, about)
+    os.truncate(path, os.path.getsize(path) // 2)
+    os.kill(os.getpid(), signal.SIGKILL)
+plain, states.save_file = states.save_file, half
+one = State(Lesson((0,), {"a": torch.ones(99)}, {}, {}), torch.ones(2, 2), torch.ones(2, 2), (1.0,))
+states.Disk(Path("states"), 0).put("k", one)
+"""
+    child = driver(code, tmp_path)
+    child.communicate(timeout=120)
+    assert child.returncode == -signal.SIGKILL
+    (left,) = (tmp_path / "states").iterdir()
+    assert left.suffix == ".part" and Disk(tmp_path / "states", 0).get("k") is None
+    Disk(tmp_path / "states", 0, disk_bytes=0)._make_room()
+    assert list((tmp_path / "states").iterdir()) == []

@@ -1,9 +1,12 @@
 """Signals and readers that go away: the program ends soon, says how to go on, and shows no traceback."""
 
+import fcntl
 import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 from tiny_sweeps import SPACE
@@ -11,14 +14,14 @@ from tiny_sweeps import SPACE
 from sweep import session
 
 ROOT = Path(__file__).resolve().parents[2]
+CODE = "import sys; sys.argv[0] = 'nai-sweep'; from sweep.cli import main; main()"
 WORDS = ("run", "space.toml", "--out", "out", "--engine", "inline", "--no-track")
 
 
 def program(folder, *more):
     (folder / "space.toml").write_text(SPACE)
-    code = "import sys; sys.argv[0] = 'nai-sweep'; from sweep.cli import main; main()"
     return subprocess.Popen(
-        [sys.executable, "-P", "-c", code, *WORDS, *more],
+        [sys.executable, "-P", "-c", CODE, *WORDS, *more],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
@@ -46,13 +49,41 @@ def test_a_second_ctrl_c_stops_at_once_and_without_a_traceback(tmp_path):
 
 
 def test_a_terminal_that_is_closed_ends_it_and_nothing_on_record_is_lost(tmp_path):
-    with program(tmp_path, "--set", "training.epochs=100000") as child:
-        training(child)
-        child.send_signal(signal.SIGHUP)
-        _, said = child.communicate(timeout=60)
-    assert child.returncode == -signal.SIGHUP
-    assert "Traceback" not in said
+    """A real one: the kernel sends SIGHUP, and what is still said goes nowhere."""
+    ours, theirs = pty.openpty()
+    (tmp_path / "space.toml").write_text(SPACE)
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-c", CODE, *WORDS, "--set", "training.epochs=100000"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(theirs)
+    said = b""
+    while b"search 0/" not in said:
+        said += os.read(ours, 4096)
+    os.close(ours)
+    assert child.wait(timeout=60) == 128 + signal.SIGHUP
     assert session.status(tmp_path / "out")[1] == ()
+    assert (tmp_path / "out" / "report.html").is_file() and not (
+        tmp_path / "out" / "sweep.lock.json"
+    ).exists()
+
+
+def test_under_nohup_it_goes_on(tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with program(tmp_path) as child:
+            training(child)
+            child.send_signal(signal.SIGHUP)
+            child.communicate(timeout=120)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert child.returncode == 0
 
 
 def test_a_reader_that_goes_away_while_it_runs_costs_no_row_and_shows_no_traceback(tmp_path):

@@ -1,9 +1,11 @@
 """MLflow's store silent, locked, or of no use: training never waits for it, and `sync` makes up for it."""
 
 import contextlib
+import http.server
 import shutil
 import socket
 import sqlite3
+import threading
 import time
 
 import pytest
@@ -63,3 +65,37 @@ def test_a_database_that_another_holds_is_told_and_written_later(copy):
     assert session.sync(copy) is None
     with contextlib.closing(sqlite3.connect(copy / "mlflow.db")) as holder:
         assert holder.execute("select count(*) from runs").fetchone() == before
+
+
+class OneAnswer(http.server.BaseHTTPRequestHandler):
+    """Answers as MLflow does, once, and the server is gone."""
+
+    def do_GET(self):
+        body = b'{"experiment": {"experiment_id": "1", "name": "tiny", "lifecycle_stage": "active"}}'
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+        self.server.socket.close()
+
+    def log_message(self, *words):
+        """Nothing: the answer itself is what counts."""
+
+
+def test_a_server_that_is_gone_in_the_middle_costs_no_row_and_sync_makes_up_for_it(copy, monkeypatch):
+    server = http.server.HTTPServer(("127.0.0.1", 0), OneAnswer)
+    thread = threading.Thread(target=server.handle_request)
+    thread.start()
+    before = lasting(rows(copy))
+    with monkeypatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+        patch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+        patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        problem, _ = told(copy, 0.5)
+    thread.join()
+    assert problem is not None and "nai-sweep sync" in problem
+    assert lasting(rows(copy)) == before
+    assert session.sync(copy) is None
+    with contextlib.closing(sqlite3.connect(copy / "mlflow.db")) as made:
+        assert made.execute("select count(*) from runs").fetchone()[0] >= len(before)

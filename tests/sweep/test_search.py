@@ -286,9 +286,10 @@ def test_a_spread_is_even():
     assert [sum(values["c"] == c for values in made) for c in "abcd"] == [16] * 4
 
 
-def test_what_could_not_be_measured_is_told_to_optuna_as_failed():
+@pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf])
+def test_what_could_not_be_measured_is_told_to_optuna_as_failed(odd):
     search = suggester("tpe")
-    carried_out(search, value=lambda one: [math.nan] if one.number % 7 == 5 else value(one))
+    carried_out(search, value=lambda one: [odd] if one.number % 7 == 5 else value(one))
     told = [trial.state.name for trial in search.study.study.trials[: search.told]]
     assert told == ["FAIL" if n % 7 == 5 else "COMPLETE" for n in range(search.told)]
     assert search.told == 26 - 4  # the last suggestion knows all but the `ahead` - 1 before it, and itself

@@ -9,6 +9,7 @@ import pytest
 from tiny_sweeps import OWN, RUNS, driver, found, inline, lasting, parts, results, rows, tiny
 
 from sweep import record, session
+from sweep.causes import AlikeError
 from sweep.folder import FolderError
 
 
@@ -168,12 +169,15 @@ def test_a_second_process_is_refused_while_the_first_runs(tmp_path):
 # --- what fails ---
 
 
-def test_a_method_that_fails_gives_rows_with_errors_and_the_sweep_ends(own):
-    ended = inline(tiny("method.name='own_session:Broken'"), own / "out")
-    assert [row["error"] for row in rows(own / "out")] == ["AssertionError: this cannot work"] * 12
+def test_a_method_that_fails_gives_rows_with_errors_and_each_call_ends_with_the_reason(own):
+    broken = tiny("method.name='own_session:Broken'")
+    for known in (6, 12):
+        with pytest.raises(AlikeError, match="the first 6 runs all failed in one way"):
+            inline(broken, own / "out")
+        assert [row["error"] for row in rows(own / "out")] == ["AssertionError: this cannot work"] * known
+    ended = inline(broken, own / "out")
     assert ended.results["best"] is None and ended.results["failed"] == 12 and ended.results["complete"]
-    again = inline(tiny("method.name='own_session:Broken'"), own / "out")
-    assert len(parts(own / "out")) == 2 and again.results == ended.results
+    assert [one["runs"] for one in ended.results["failures"]] == [12]
 
 
 def test_rates_that_diverge_do_not_win(tmp_path):
