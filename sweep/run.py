@@ -200,11 +200,11 @@ class AgendaSearcher(Searcher):
         """Count what machines are at fault for; OSError when it is all that one hears of."""
         if came:
             self.falls = self.ailing = 0
-        self.ailing += ailing is not None
+        if ailing is None:
+            return
+        self.ailing += 1
         if self.ailing >= AILING:
-            lacking = str(ailing).startswith(
-                ("FileNotFound", "Import", "ModuleNotFound")
-            )  # data, or a package
+            lacking = ailing.startswith(("FileNotFound", "Import", "ModuleNotFound"))  # data, or a package
             kind = FileNotFoundError if lacking else OSError
             raise kind(f"workers cannot work: {ailing}\n{MACHINE.hint}")
 

@@ -14,7 +14,7 @@ REASONS = 6
 
 
 @cache
-def tests_of(path):
+def named_in(path):
     """Names of the tests of a file, whole or in classes, with whether they are marked as long."""
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
@@ -30,7 +30,7 @@ def test_each_row_says_what_is_seen_and_holds_and_has_its_tests_or_a_reason(row)
     assert bool(row.get("tests")) != bool(row.get("absent"))
     for test in row.get("tests", ()):
         path, _, name = test.partition("::")
-        assert (ROOT / path).is_file() and name in tests_of(path), f"{test} is no test"
+        assert (ROOT / path).is_file() and name in named_in(path), f"{test} is no test"
     assert row.keys() <= {"id", "fault", "sees", "holds", "tier", "tests", "absent"}
 
 
