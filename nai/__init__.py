@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from nai.arrays import from_tensors
     from nai.folders import from_folder
     from nai.guard import Guard
+    from nai.importance.attribution import Attribution, attribute
     from nai.learn import Lesson, World, begin, learn
     from nai.methods import (
         METHODS,
@@ -58,6 +59,7 @@ HOMES = {
     "nai.arrays": ("from_tensors",),
     "nai.folders": ("from_folder",),
     "nai.guard": ("Guard",),
+    "nai.importance.attribution": ("Attribution", "attribute"),
     "nai.learn": ("Lesson", "World", "begin", "learn"),
     "nai.methods": (
         "METHODS",

@@ -18,7 +18,7 @@ from nai.datasets import BENCHMARKS
 from nai.fitting import check_method, check_training
 from nai.learn import World
 from nai.methods import METHODS, Method
-from nai.methods.base import described
+from nai.methods.base import described, told
 from nai.models import MODELS, Network
 from nai.named import Named as Named
 from nai.named import frozen, thawed
@@ -189,7 +189,7 @@ def settings(trial: Trial, digest: str) -> dict[str, Any]:
     return {
         "benchmark": place | {"digest": digest},
         "model": _defaults(trial.model.name) | trial.model.settings(),
-        "method": {"name": name, **dataclasses.asdict(trial.method)},  # type: ignore[call-overload]
+        "method": {"name": name, **told(trial.method)},
         "training": _training(trial),
         **({"selection": trial.selection.settings()} if trial.selection else {}),
     }

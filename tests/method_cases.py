@@ -45,6 +45,18 @@ ASKED = (
             "anchor": "weighted_mean",
         },
     ),
+    Asked("nai", "conductance", {"importance_source": "conductance", "attribution_steps": 3}),
+    Asked(
+        "nai",
+        "deeplift",
+        {"importance_source": "deeplift", "attribution_baseline": "mean", "attribution_samples": 40},
+    ),
+    Asked(
+        "nai",
+        "reveal",
+        {"importance_source": "deeplift_reveal", "attribution_target": "contrast"},
+        {"a_convolutional_net_learns_alone": "its rule is for chains of linear layers"},
+    ),
     Asked(
         "nai",
         "proximal",

@@ -46,6 +46,7 @@ class Guard:
     ) -> None:
         if not isinstance(method, Guarded):
             raise TypeError(f"Guard takes Nai, Ewc, Si or Mas, got {type(method).__name__}")
+        check_source(method)
         self.method: Guarded = method
         self.model, self.seed = bare(model), seed
         self.head = chosen_modules(self.model, head, "head")

@@ -1,13 +1,13 @@
 """Checks of a guard's state before it is taken over."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import torch
 
 from nai.methods import Method
 from nai.methods.anchored import below
+from nai.methods.base import told
 
 FIELDS = frozenset({"method", "options", "depth", "steps", "epochs", "ready", "layers", "outputs", "memory"})
 FREE = frozenset({"strength"})
@@ -16,7 +16,7 @@ FREE = frozenset({"strength"})
 
 def described(method: Method) -> dict[str, Any]:
     """A method as names and numbers."""
-    return {"method": type(method).__name__, "options": asdict(method)}  # type: ignore[call-overload]
+    return {"method": type(method).__name__, "options": told(method)}
 
 
 def check_state(state: Mapping[str, Any], method: Method, shapes: Mapping[str, torch.Size]) -> None:

@@ -86,6 +86,9 @@ class Method(ABC):  # noqa: B024  (every hook has a default: finetuning)
     revision: ClassVar[int] = 0
     """Raised by hand when a change of this method's code changes its results; part of the fingerprint."""
 
+    added: ClassVar[frozenset[str]] = frozenset()
+    """Hyperparameters that older records do not name: told only where they are not the default."""
+
     acts_with: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = {}
     """Hyperparameters that are read only with some values of another: name to that other and these values."""
 
@@ -205,6 +208,12 @@ class Method(ABC):  # noqa: B024  (every hook has a default: finetuning)
 def overrides(method: Method, hook: str) -> bool:
     """Whether the method has its own version of a hook, and a use for it (else it costs nothing)."""
     return getattr(type(method), hook) is not getattr(Method, hook) and hook not in method.idle
+
+
+def told(method: Method) -> dict[str, Any]:
+    """Its hyperparameters as records name them: without those added later that are at their defaults."""
+    fields = dataclasses.asdict(method)  # type: ignore[call-overload]
+    return {k: v for k, v in fields.items() if k not in method.added or v != getattr(type(method), k)}
 
 
 def described(method: Method, without: Collection[str] = ()) -> str:

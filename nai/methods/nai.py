@@ -2,14 +2,28 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from nai.importance.activation import POOLINGS, STATISTICS, Statistics, activation_statistics, shuffled
+from nai.importance.attribution import BASELINES, COMPLETE, MEASURES, PATHS, TARGETS, Asked
+from nai.importance.attribution.task import attribution_statistics, suited
 from nai.methods.anchored import below, mean_anchor, pull, shaped, spring_of, under
-from nai.methods.base import Context, Memory, Method, Span, Spring, one_of, positive, within
+from nai.methods.base import (
+    Context,
+    Memory,
+    Method,
+    Span,
+    Spring,
+    mask_of,
+    one_of,
+    positive,
+    whole,
+    within,
+)
 from nai.methods.groups import chained, columns, proximal
 from nai.methods.redraw import redraws
 from nai.models import Layer, Network, Params
@@ -23,7 +37,7 @@ ENDS = {"max": torch.maximum, "min": torch.minimum, "mean": lambda a, b: (a + b)
 GROUPS = ("incoming", "incoming_no_bias", *(f"incoming_outgoing_{end}" for end in ENDS))
 PENALTIES = ("squared_l2", "group_l2")
 RESETS = ("none", "all", "unimportant", "unimportant+zero_outgoing")
-SOURCES = ("activation", "random")
+SOURCES = ("activation", *MEASURES, "random")
 
 
 @dataclass(frozen=True)
@@ -39,7 +53,12 @@ class Nai(Method):
     penalty: squared_l2 (the paper's), or group_l2 by one proximal step an epoch, which also shrinks
     neurons without importance by `sparsity`. reset: weights drawn anew before every later task: all, or the
     incoming ones of the share rho of least important neurons, with their outgoing weights zeroed if asked.
-    importance_source: activation, or random (the same importances on shuffled neurons: a control).
+    importance_source: activation; the size of a neuron's share in the answers by conductance, hidden_ig,
+    deeplift, deeplift_reveal or grad_x_act (`nai.attribute`); or random (activation's importances on
+    shuffled neurons: a control). attribution_steps: of a path. attribution_target: the logit of the label
+    (true), of the net's answer (predicted), or of the label less the mean of those in use (contrast).
+    attribution_baseline: a path's start, zeros or the mean of the task's inputs. attribution_samples: at
+    most so many of a task's samples, evenly spaced.
     match_scale: divide the net's importances by their mean, so that strengths compare.
 
     Source: Kim & Lee 2021, eqs. 1 to 4; group_l2 and zero_outgoing: Jung et al. 2020 (AGS-CL), section 3.
@@ -61,18 +80,33 @@ class Nai(Method):
     rho: float = 0.5
     importance_source: str = "activation"
     match_scale: bool = True
+    attribution_steps: int = 16
+    attribution_target: str = "true"
+    attribution_baseline: str = "zeros"
+    attribution_samples: int = 512
 
+    added: ClassVar[frozenset[str]] = frozenset(
+        {"attribution_steps", "attribution_target", "attribution_baseline", "attribution_samples"}
+    )
     # without importance, as in the first task, strength x 0 is 0; and what is remembered does not ask for it
     late: ClassVar[frozenset[str]] = frozenset({"strength"})
     elementwise: ClassVar[frozenset[str]] = frozenset({"adjust"})
     acts_with: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = {
         "eta": ("accumulation", ("decayed",)),
         "rho": ("reset", ("unimportant", "unimportant+zero_outgoing")),
+        "activation_stat": ("importance_source", ("activation", "random")),
+        "pooling": ("importance_source", ("activation", "random")),
+        "attribution_steps": ("importance_source", PATHS),
+        "attribution_target": ("importance_source", tuple(MEASURES)),
+        "attribution_baseline": ("importance_source", COMPLETE),
+        "attribution_samples": ("importance_source", tuple(MEASURES)),
     }
     ranges: ClassVar[Mapping[str, Span | tuple[str, ...]]] = {
         "strength": Span(1e-3, 1e1, log=True),
         "normalization": tuple(NORMALISERS),
         "reset": ("none", "unimportant", "all"),
+        # those that every network of this package can be asked for
+        "importance_source": ("activation", "conductance", "hidden_ig", "grad_x_act"),
     }
 
     def __post_init__(self) -> None:
@@ -88,6 +122,9 @@ class Nai(Method):
         one_of(self.penalty, PENALTIES, "penalty")
         one_of(self.reset, RESETS, "reset")
         one_of(self.importance_source, SOURCES, "importance_source")
+        one_of(self.attribution_target, TARGETS, "attribution_target")
+        one_of(self.attribution_baseline, BASELINES, "attribution_baseline")
+        whole(1, attribution_steps=self.attribution_steps, attribution_samples=self.attribution_samples)
         self._check_combinations()
 
     def _check_combinations(self) -> None:
@@ -119,6 +156,8 @@ class Nai(Method):
 
     def suits(self, net: Network, heads: Tensor) -> None:
         _check_group(net, self)
+        if self.importance_source in MEASURES:
+            suited(net, self.importance_source)
 
     def start(
         self, net: Network, params: Params, heads: Tensor, chance: torch.Generator
@@ -161,12 +200,27 @@ class Nai(Method):
     def after_task(
         self, net: Network, params: Params, rows: Rows, memory: Memory, context: Context
     ) -> tuple[Params, Memory]:
-        found = activation_statistics(
-            net, params, rows, context.source, pooling=self.pooling, stat=self.activation_stat
-        )
+        found = self.measured(net, params, rows, context)
         return params, self.remember(net, params, memory, found=found, context=context)
 
     # ---------------------------------------------------------------- the formulas
+    def measured(self, net: Network, params: Params, rows: Rows, context: Context) -> list[Statistics]:
+        """What the hidden neurons of each layer said of a task, or contributed to its answers."""
+        if self.importance_source not in MEASURES:
+            return activation_statistics(
+                net, params, rows, context.source, pooling=self.pooling, stat=self.activation_stat
+            )
+        asked = Asked(
+            self.importance_source,
+            self.attribution_steps,
+            self.attribution_target,
+            self.attribution_baseline,
+            self.attribution_samples,
+        )
+        return attribution_statistics(
+            net, params, rows, context.source, asked=asked, mask=partial(mask_of, context=context)
+        )
+
     def remember(
         self, net: Network, params: Params, memory: Memory, *, found: list[Statistics], context: Context
     ) -> Memory:

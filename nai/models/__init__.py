@@ -2,7 +2,7 @@
 
 from nai.models.conv import ConvNet
 from nai.models.mlp import ACTIVATIONS, SLOPES, Mlp, affine
-from nai.models.network import Gates, Layer, Network, Params, Trace, keep_mask
+from nai.models.network import Gate, Gates, Layer, Network, Params, Trace, keep_mask
 from nai.models.resnet import Block, ResNet18
 
 MODELS: dict[str, type[Network]] = {"mlp": Mlp, "conv": ConvNet, "resnet18": ResNet18}
@@ -13,6 +13,7 @@ __all__ = [
     "SLOPES",
     "Block",
     "ConvNet",
+    "Gate",
     "Gates",
     "Layer",
     "Mlp",

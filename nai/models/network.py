@@ -12,8 +12,10 @@ from torch.func import functional_call
 from nai.seeds import Draw
 
 Params = dict[str, Tensor]
-Gates = Sequence[Tensor | None]
-"""Factors of each hidden layer's neurons, [units] or, for whole stacks, [replicas, units]; None: all 1."""
+Gate = Tensor | Callable[[Tensor], Tensor]
+"""Done to what a layer says: factors [units] or, for whole stacks, [replicas, units], or a function."""
+Gates = Sequence[Gate | None]
+"""One for each hidden layer; None: nothing is done to it."""
 
 
 class Layer(NamedTuple):
@@ -53,8 +55,8 @@ class Network(nn.Module, ABC):
     ) -> Trace:
         """Logits and inner values; `noise` holds dropout masks, `taps` are added to pre-activations.
 
-        A network may take `gates: Gates | None = None` as well, the factors of what each hidden layer says.
-        Without it, it works with every method that uses none; see `gated`.
+        A network may take `gates: Gates | None = None` as well and hand on what each hidden layer says by
+        `passed`. Without it, it works with every method that uses none; see `gated`.
         """
 
     @property
@@ -138,10 +140,12 @@ def dropped(x: Tensor, name: str, noise: Mapping[str, Tensor]) -> Tensor:
 
 
 def passed(x: Tensor, index: int, gates: Gates | None) -> Tensor:
-    """What a hidden layer says, [..., batch, units, *space], times its gates."""
+    """What a hidden layer says, [..., batch, units, *space], times its gates, or as they change it."""
     gate = gates[index] if gates else None
     if gate is None:
         return x
+    if not isinstance(gate, Tensor):
+        return gate(x)
     return x * gate.view(*gate.shape[:-1], 1, gate.shape[-1], *[1] * (x.ndim - gate.ndim - 1))
 
 
