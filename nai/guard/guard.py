@@ -6,7 +6,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nai.guard.measure import Outputs, batches, looking, neuron_statistics, parameter_importance, watched
+from nai.guard.measure import (
+    Outputs,
+    batches,
+    check_source,
+    looking,
+    neuron_statistics,
+    parameter_importance,
+    watched,
+)
 from nai.guard.plain import (
     Call,
     Plain,

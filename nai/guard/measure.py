@@ -19,6 +19,7 @@ from nai.importance.activation import (
     moments,
     statistics,
 )
+from nai.importance.attribution import MEASURES
 from nai.importance.gradients import (
     CHUNK_VMAP,
     Score,
@@ -29,7 +30,7 @@ from nai.importance.gradients import (
     size,
     square,
 )
-from nai.methods import Ewc, Mas, Nai
+from nai.methods import Ewc, Mas, Method, Nai
 from nai.methods.ewc import drawn_labels
 from nai.models import Layer, Params
 from nai.tasks import Batch
@@ -39,6 +40,15 @@ GRADIENT_NUMBERS = 2**27
 
 Outputs = slice | Sequence[int] | Tensor
 Layers = Callable[[Watch, Any], tuple[Layer, ...]]
+
+
+def check_source(method: Method) -> None:
+    """ValueError for an importance that is not measured of a plain module."""
+    if isinstance(method, Nai) and method.importance_source in MEASURES:
+        raise ValueError(
+            f"Guard does not measure importance_source {method.importance_source!r}: use 'activation' or "
+            "'random'; nai.attribute gives the shares of a plain module's neurons"
+        )
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nai.importance.attribution.chain import NEEDED, Chain, chain_of, chain_of_module
 from nai.importance.attribution.measures import MEASURES
-from nai.importance.attribution.plain import PlainView, still
+from nai.importance.attribution.plain import PlainView, activations, still
 from nai.importance.attribution.question import Question, View, one_hot, view_of
 from nai.models import Network, Params
 
@@ -56,12 +56,12 @@ def attribute(
     if inputs.ndim < 2 or not inputs.is_floating_point():
         raise ValueError(f"inputs must be [batch, *features] and real, got {inputs.dtype} {[*inputs.shape]}")
     names, view, chain = _seen(model, params, layers)
-    if measure == "deeplift_reveal" and (chain is None or len(names) != len(chain.activations)):
+    if measure == "deeplift_reveal" and chain is None:
         raise ValueError(NEEDED.format(type(model).__name__))
     with still(model) if params is None else nullcontext(), torch.no_grad():
         start = torch.as_tensor(reference, dtype=inputs.dtype, device=inputs.device).expand_as(inputs)
         ends = [view(x, ())[0] for x in (inputs, start)]
-        direction = _direction(target, ends[0])
+        direction = _direction(target, ends[0]).to(inputs.dtype)
         question = Question(view, inputs.detach(), start, direction, steps, chain)
         shares = MEASURES[measure](question)
     return Attribution(dict(zip(names, shares, strict=True)), ((ends[0] - ends[1]) * direction).sum(1))
@@ -75,7 +75,7 @@ def _seen(
         if params is not None:
             raise ValueError("a plain module has weights of its own: leave out params")
         plain = PlainView(model, layers)
-        whole = plain.layers == PlainView(model).layers if layers else True
+        whole = [*plain.layers] == activations(model)
         return plain.layers, plain, chain_of_module(model) if whole else None
     if params is None:
         raise ValueError(f"{type(model).__name__} has no weights of its own: hand in params=lesson.params")

@@ -15,6 +15,15 @@ NONE_EACH = (nn.MultiheadAttention, nn.Softmax, nn.Softmin, nn.LogSoftmax, nn.So
 """Of that file, but no activation of single neurons."""
 
 
+def activations(model: nn.Module) -> list[str]:
+    """Names of the modules that are activations of single neurons."""
+    return [
+        name
+        for name, module in model.named_modules()
+        if type(module).__module__ == ACTIVATIONS and not isinstance(module, NONE_EACH)
+    ]
+
+
 class PlainView:
     """A plain module with its own weights; layers: names of modules, by default all activation modules.
 
@@ -23,10 +32,7 @@ class PlainView:
 
     def __init__(self, model: nn.Module, layers: Sequence[str] | None = None) -> None:
         self.model, known = model, dict(model.named_modules())
-        own = [
-            n for n, m in known.items() if type(m).__module__ == ACTIVATIONS and not isinstance(m, NONE_EACH)
-        ]
-        self.layers = tuple(own if layers is None else layers)
+        self.layers = tuple(activations(model) if layers is None else layers)
         has = f"it has {', '.join(n for n in known if n) or 'none'}"
         if strange := [name for name in self.layers if name not in known]:
             raise ValueError(f"layer {strange[0]!r} is no module of the model: {has}")
