@@ -22,6 +22,7 @@ HERE = Path(__file__).resolve().parent
 SHORT: dict[str, Sequence[str]] = {
     "order_tree": ("--repeats", "1", "--sample", "6"),
     "plain_step": ("--repeats", "7"),
+    "attribution": ("--repeats", "1"),
     "importance_speed": ("--repeats", "1", "--samples", "2000"),
     "crossover": ("--repeats", "1"),
     "online_steps": ("--repeats", "1"),

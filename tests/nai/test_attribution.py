@@ -1,8 +1,10 @@
 """Attribution against its definitions, literally, and against Captum."""
 
 import math
+import runpy
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -243,7 +245,7 @@ def test_gradient_x_activation_is_captum_s(captum):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("activation", [nn.ReLU, nn.Tanh])
 def test_integrals_have_captum_s_limit(captum, activation):
-    """Its trapezoids are the left rule for conductance; for integrated gradients they sum to 1 - 1 / steps."""
+    """Its trapezoids are a left rule for conductance, and for integrated gradients sum to 1 - 1 / steps."""
     model = mlp(activation)
     for measure, kind, rule in (
         ("conductance", captum.LayerConductance, "riemann_trapezoid"),
@@ -466,3 +468,13 @@ def test_every_measure_with_a_reference_is_complete_or_says_so():
     assert all(f.gaps()["3"].abs().mean() < 1e-2 * f.difference.abs().mean() for f in found.values())
     plain = nai.attribute(mlp(), INPUTS, TARGET, measure="grad_x_act", reference=REFERENCE)
     assert plain.gaps()["3"].abs().mean() > 1e-2 * plain.difference.abs().mean()
+
+
+def test_the_example_shows_that_top_neurons_matter_more_than_random_ones(capsys):
+    runpy.run_path(str(Path(__file__).parents[2] / "examples" / "attribution.py"), run_name="__main__")
+    lines = capsys.readouterr().out.splitlines()
+    accuracy = {
+        name.strip(): float(value) for name, _, value in (x.rpartition(" ") for x in lines if "%" not in x)
+    }
+    assert accuracy["all neurons"] > 0.85
+    assert accuracy["without the top 20"] < accuracy["without 20 at random"] < accuracy["all neurons"]
