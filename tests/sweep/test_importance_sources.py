@@ -1,10 +1,10 @@
-"""The shipped space of importance sources: every source with every strength over the same orders and seeds."""
+"""The shipped space of importance sources: every source with every strength."""
 
 from collections import Counter
 
 from nai.importance.attribution import MEASURES
 from sweep import session
-from sweep.space import load
+from sweep.space import read
 
 SMALL = (
     "training.epochs=1",
@@ -21,7 +21,7 @@ SMALL = (
 
 
 def test_every_source_runs_with_every_strength(tmp_path):
-    ended = session.run(load("importance_sources", SMALL), tmp_path / "out", engine="inline", track=False)
+    ended = session.run(read("importance_sources", SMALL), tmp_path / "out", engine="inline", track=False)
     assert ended.results["failed"] == 0
     tried = [one["settings"]["method"] for one in ended.results["search"]]
     counts = Counter(one["importance_source"] for one in tried)
