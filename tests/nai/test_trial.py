@@ -104,6 +104,10 @@ DECIDING = {
                 "rho": 0.1,
                 "importance_source": "random",
                 "match_scale": False,
+                "attribution_steps": 8,
+                "attribution_target": "contrast",
+                "attribution_baseline": "mean",
+                "attribution_samples": 64,
             }[f.name]
         ]
         if value is not None

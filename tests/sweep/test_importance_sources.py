@@ -9,7 +9,7 @@ from sweep.space import read
 SMALL = (
     "training.epochs=1",
     "orders.count=2",
-    "benchmark.classes=5",
+    "benchmark.classes=4",
     "benchmark.per_class=20",
     "model.widths=[16]",
     "method.attribution_steps=2",
