@@ -56,7 +56,7 @@ def test_what_the_table_gives_itself_is_not_replaced():
     found = searched(own)
     assert found["normalization"].choices == ("none", "layer_max")
     assert found.keys() == {"normalization", "reset", "importance_source"}
-    assert searched(own, 'method.reset="none"').keys() == {"normalization"}
+    assert searched(own, 'method.reset="none"').keys() == {"normalization", "importance_source"}
 
 
 def test_a_list_names_what_is_searched():
@@ -95,7 +95,7 @@ def test_a_space_holds_its_ranges_whatever_is_shipped_later(monkeypatch):
         ),
         (
             'name = "nai"\nsearch = ["eps"]',
-            "nai ships no range of eps, but of strength, normalization, reset, importance_source: write one out",
+            "nai ships no range of eps, but of strength, normalization, reset, importance_source",
         ),
         ('name = "mas"\nsearch = ["strength"]\nstrength = 1.0', "strength is given in this table as well"),
         ('name = "nay"\nsearch = true', "unknown method nay; did you mean nai?"),
