@@ -134,6 +134,8 @@ def cost(where: World, params: Params, asked: argparse.Namespace) -> Iterator[di
     inputs, labels = (x[where.train[0]][: asked.samples] for x in (where.source.inputs, where.source.labels))
     flat, model = inputs.flatten(1), plain(params)
     known = importlib.util.find_spec("captum") is not None
+    if not known:
+        print("Captum is not here to compare with: pip install 'nai-sweep[attribution]'")
     for measure in MEASURES:
         work = partial(nai.attribute, model, flat, labels, measure=measure, steps=asked.steps)
         theirs = (
