@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import socket
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +124,18 @@ class Folder:
     def artifacts(self) -> Path:
         """MLflow's files."""
         return self.root / "mlartifacts"
+
+    @property
+    def weights(self) -> Path:
+        """The weights of the best run, once they were asked for."""
+        return self.root / "weights.safetensors"
+
+    def identity(self) -> str:
+        """What tells this sweep from others of its name, for good; for the process that holds the lock."""
+        path = self.root / "identity.txt"
+        if not path.is_file():
+            parts.replace(path, f"{uuid.uuid4().hex}\n".encode())
+        return path.read_text().strip()
 
     @property
     def owner(self) -> Path:

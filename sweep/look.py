@@ -11,7 +11,7 @@ from sweep import parts, record
 from sweep.analysis import Asked
 from sweep.book import Row
 from sweep.folder import Folder
-from sweep.standing import Snapshot, Standing, kept, relevant
+from sweep.standing import Snapshot, Standing, kept, relevant, stages
 
 if TYPE_CHECKING:
     from sweep import report
@@ -137,17 +137,12 @@ def sync(path: str | Path, watch: "Watch | None" = None) -> str | None:
     """Bring MLflow up to date with a sweep's records; the problem, if there is one."""
     from sweep.tracking import sync as project
 
-    folder, store, snapshot = reopened(path)
-    rows = store.records.rows
-    summary, artifacts, note = tracked(folder, publish(folder, snapshot.asked, rows))
-    return project(
-        relevant(rows, snapshot.asked),
-        tracker(folder, snapshot.asked.sweep),
-        summary=summary,
-        artifacts=artifacts,
-        note=note,
-        progress=watch.tracking if watch else lambda left: None,
-    )
+    with Folder.of_sweep(path).owned():  # one writer at a time
+        folder, store, snapshot = reopened(path)
+        asked, rows = snapshot.asked, store.records.rows
+        found = tracked(folder, publish(folder, asked, rows), relevant(rows, asked), asked)
+        progress = watch.tracking if watch else None
+        return project(relevant(rows, asked), tracker(folder, asked.sweep), found, progress)
 
 
 def preset(path: str | Path, methods: Sequence[str] = (), name: str | None = None) -> str:
@@ -206,21 +201,17 @@ def publish(folder: Folder, asked: Asked, rows: Sequence[Row]) -> dict[str, Any]
 
 def tracker(folder: Folder, name: str) -> Any:
     """MLflow's writer for a sweep of this name."""
-    from sweep.tracking import Tracker, destination
+    from sweep.tracking import Place, Tracker, destination
 
-    return Tracker(destination(folder.root), name, folder.artifacts)
+    return Tracker(Place(destination(folder.root), name, folder.identity(), folder.artifacts))
 
 
-def tracked(folder: Folder, results: Mapping[str, Any]) -> tuple[dict[str, Any], list[Path], str]:
-    """What the sweep's own MLflow run says."""
-    summary: dict[str, Any] = {k: results[k] for k in ("done", "failed", "expected", "complete")}
-    for one in results["table"]:
-        if one["role"] == "best" and "best_mean" not in summary:
-            names = ("mean", "worst", "std", "aopd", "mopd", "forgetting")
-            summary |= {f"best_{name}": one[name] for name in names if one[name] is not None}
-            summary |= {"best": one["label"], "best_suggestion": one["suggestion"]}
-    files = [path for path in (folder.report, folder.results, folder.table, folder.space) if path.is_file()]
-    return summary, files, results["verdict"]
+def tracked(folder: Folder, results: Mapping[str, Any], rows: Sequence[Row], asked: Asked) -> Any:
+    """What MLflow says of a sweep that consists of these rows, with its files."""
+    from sweep.tracking import Findings
+
+    files = (folder.report, folder.results, folder.table, folder.space, folder.weights)
+    return Findings.of(results, stages(rows, asked), [path for path in files if path.is_file()])
 
 
 def _facts(folder: Folder, rows: Sequence[Row], asked: Asked) -> "report.PageFacts":

@@ -29,6 +29,8 @@ from sweep.watch import Watch
 __all__ = ["ENGINES", "Ended", "Watch", "confirm", "render", "reopened", "run", "status", "sync", "worst"]
 Row = dict[str, Any]
 ENGINES = ("tune", "inline")
+STAGES = {"search": "search", "confirm": "confirm", "hunt": "worst"}
+"""Phases of the agenda as MLflow's runs say them."""
 MANY_PARTS = 100
 """Record files from which a finished sweep puts them into one: thousands of small ones are slow to read."""
 GLANCE = 2.0
@@ -121,7 +123,8 @@ def _run(space: Space, folder: Folder, watch: Watch, way: Way) -> tuple[dict[str
     store = record.Store(folder.records)
     agenda = _agenda(space, folder, store, watch=watch, benchmark=benchmark, grain=grain)
     with tracker(folder, space.name) if way.track else contextlib.nullcontext() as writer:
-        ledger = Ledger(store, agenda, writer.submit if writer else _untracked, _told(agenda, folder, watch))
+        tracks = _tracks(writer, agenda) if writer else _untracked
+        ledger = Ledger(store, agenda, tracks, _told(agenda, folder, watch))
         sound = any(row["error"] is None for row in store.records.rows)
         ledger.until, ledger.beginning = time.monotonic() + way.max_time, Beginning(sound)
         try:
@@ -140,8 +143,11 @@ def _run(space: Space, folder: Folder, watch: Watch, way: Way) -> tuple[dict[str
         results = publish(folder, agenda.asked(), store.records.rows)
         if writer and not interrupted:
             watch.stage("writing MLflow")
-            writer.submit(agenda.relevant(store.records.rows))  # those of earlier calls, too
-            _say(watch, writer.finish(*tracked(folder, results), watch.tracking))
+            whole = agenda.asked()
+            rows = standing.relevant(store.records.rows, whole)  # those of earlier calls, too
+            found = tracked(folder, results, rows, whole)
+            writer.submit(rows, lambda row: found.stages[row["fingerprint"]])
+            _say(watch, writer.finish(found, watch.tracking))
     if not interrupted:
         shutil.rmtree(folder.states, ignore_errors=True)
         if len(parts.listed(folder.records)) > MANY_PARTS:
@@ -254,6 +260,11 @@ def _work(ledger: Ledger, benchmark: Any, resources: Resources, *, watch: Watch,
     except KeyboardInterrupt:
         ledger.refresh()
         return True
+
+
+def _tracks(writer: Any, agenda: Agenda) -> Callable[[Sequence[Row]], None]:
+    """Hands rows to MLflow's writer, with the stage that the sweep is at."""
+    return lambda rows: writer.submit(rows, lambda row: STAGES[agenda.phase])
 
 
 def _untracked(rows: Sequence[Row]) -> None:

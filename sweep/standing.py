@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sweep import parts
 from sweep.analysis import Asked
-from sweep.book import Row, among
+from sweep.book import Row, among, cell_of
 from sweep.jobs import Cell
 
 
@@ -80,16 +80,40 @@ def relevant(rows: Iterable[Row], asked: Asked) -> list[Row]:
     return among(rows, set(_wanted(asked)))
 
 
+def stages(rows: Iterable[Row], asked: Asked) -> dict[str, str]:
+    """The stage that asked for each of these runs first, by fingerprint; of those that the sweep consists of.
+
+    A hunt's are those that neither search nor confirmation wanted.
+    """
+    first = dict.fromkeys(_hunted(asked), "worst")
+    first |= dict.fromkeys(_confirmed(asked), "confirm")
+    first |= dict.fromkeys(_searched(asked), "search")
+    found = ((row["fingerprint"], first.get(cell_of(row))) for row in rows)
+    return {name: stage for name, stage in found if stage}
+
+
 def _wanted(asked: Asked) -> Iterable[Cell]:
+    yield from _searched(asked)
+    yield from _confirmed(asked)
+    yield from _hunted(asked)
+
+
+def _searched(asked: Asked) -> Iterable[Cell]:
     for contest in asked.contests:
         reached = {**contest.stopped, **contest.failed}
         for name in contest.suggestions:
             orders = asked.search_orders[: reached.get(name)]
             yield from _cells([name], orders, asked.search_seeds)
+
+
+def _confirmed(asked: Asked) -> Iterable[Cell]:
     confirmed = [*(name for contest in asked.contests for name in contest.top), *asked.baselines]
     yield from _cells(confirmed, asked.confirm_orders, asked.confirm_seeds)
     alone = [(task,) for task in sorted(asked.confirm_orders[0])] if asked.confirm_orders else []
     yield from _cells(confirmed, alone, asked.nets)
+
+
+def _hunted(asked: Asked) -> Iterable[Cell]:
     for hunt in asked.hunts:
         yield from _cells([hunt.suggestion], (*hunt.orders, *hunt.reference, *hunt.known), (hunt.seeds,))
 

@@ -19,7 +19,7 @@ FILES = sorted(
 KEEPERS = {
     "ray": ("sweep/machines.py", "sweep/run.py", "sweep/worker.py"),
     "optuna": ("sweep/search/study.py", "sweep/search/importance.py", "sweep/search_orders.py"),
-    "mlflow": ("sweep/tracking.py",),
+    "mlflow": ("sweep/tracking/store.py",),
     "pyarrow": ("sweep/record*.py",),
     "safetensors": ("sweep/states.py",),
     "torchvision": ("nai/datasets.py",),
@@ -69,7 +69,7 @@ NAI_AT_IMPORT = {"torch", "numpy", "nai"} | sys.stdlib_module_names
 PICKLES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "shelve", "joblib", "marshal"}
 MAY_PRINT = ("sweep/cli*.py",)
 # bundle.py: a method of the user's own may raise anything, and that is a row
-MAY_CATCH_ALL = ("sweep/run.py", "sweep/bundle.py", "sweep/cli*.py", "sweep/tracking.py")
+MAY_CATCH_ALL = ("sweep/run.py", "sweep/bundle.py", "sweep/cli*.py", "sweep/tracking/writer.py")
 
 
 class Import(NamedTuple):

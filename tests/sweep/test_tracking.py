@@ -5,19 +5,24 @@ import json
 import math
 import sqlite3
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nai.metrics import METRICS
-from sweep.tracked import Score, aggregates, digest, flat, key, trial_points, trial_tags
-from sweep.tracking import Tracker, destination, redacted, sync
+from sweep.tracking import Findings, Place, Tracker, destination, redacted, sync
+from sweep.tracking.words import digest, flat, key, trial_points, trial_tags
 
 pytest.importorskip("mlflow")
 
 ORDERS = [(0, 1, 2), (2, 0, 1), (1, 2, 0)]
 SUMMARY = {"test/average_accuracy_mean": 0.75, "best": "aaaaaaaaaaaa", "broken": math.nan, "absent": None}
+FIGURES = {
+    "aaaaaaaaaaaa": {"objective": 0.5, "search/worst": 0.25, "confirm/mean": 0.75, "confirm/mean_low": 0.5},
+    "bbbbbbbbbbbb": {"objective": 0.625, "search/worst": 0.5},
+}
 
 
 def row(suggestion: str, order: tuple[int, ...], *, seed: int = 0, error: str | None = None) -> dict:
@@ -26,6 +31,7 @@ def row(suggestion: str, order: tuple[int, ...], *, seed: int = 0, error: str | 
     chance = np.random.default_rng([int(suggestion, 16), *order, seed])
     valid, test = (None, None) if error else chance.random((2, *shape)).astype(np.float32).tolist()
     settings = {"method": {"name": "nai", "strength": 0.5}, "model": {"widths": [100, 100]}}
+    settings["benchmark"] = {"name": "digits", "digest": "abc123"}
     return {
         "fingerprint": f"{suggestion}-{order}-{seed}",
         "suggestion": suggestion,
@@ -54,8 +60,30 @@ ROWS = [row(name, order) for name in ("aaaaaaaaaaaa", "bbbbbbbbbbbb") for order 
 ROWS += [row("aaaaaaaaaaaa", (0, 1, 2), seed=1), row("bbbbbbbbbbbb", (1, 0, 2), error="diverged: épuisé")]
 
 
+FOUND = Findings(
+    stages={one["fingerprint"]: "search" for one in ROWS},
+    verdict="NAI *wins* <b>",
+    summary=SUMMARY,
+    suggestions=FIGURES,
+    labels={"aaaaaaaaaaaa": "nai 0.5", "bbbbbbbbbbbb": "nai 0.7"},
+)
+
+
+def place(folder: Path, uri: str | None = None, identity: str = "0123456789abcdef") -> Place:
+    return Place(uri or destination(folder), "quick start", identity, folder / "mlartifacts")
+
+
 def tracker(folder: Path) -> Tracker:
-    return Tracker(destination(folder), "quick start", folder / "mlartifacts")
+    return Tracker(place(folder))
+
+
+def found_in(rows: list, found: Findings = FOUND) -> Findings:
+    """What a sweep of these rows alone found."""
+    return replace(found, stages={one["fingerprint"]: "search" for one in rows})
+
+
+def searching(row: dict) -> str:
+    return "search"
 
 
 def runs(folder: Path) -> list:
@@ -110,7 +138,7 @@ def synced(tmp_path_factory):
     report.write_text("<h1>NAI</h1>")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        problem = sync(ROWS, tracker(folder), summary=SUMMARY, artifacts=[report], note="NAI **wins**")
+        problem = sync(ROWS, tracker(folder), replace(FOUND, files=[report]))
     assert problem is None
     return folder
 
@@ -132,7 +160,7 @@ def test_a_trial_can_be_filtered_by_method_order_and_seed(synced):
     experiment = client.get_experiment_by_name("quick start").experiment_id
     text = "tags.method = 'nai' and tags.order = '0-1-2' and tags.seed_init = '1'"
     (run,) = client.search_runs([experiment], text)
-    assert run.data.tags["nai.fingerprint"] == ROWS[6]["fingerprint"]
+    assert run.data.tags["fingerprint"] == ROWS[6]["fingerprint"]
     assert run.data.params["method.strength"] == "0.5"
     assert run.data.params["model.widths"] == "[100, 100]"
     assert run.data.params["seed_data"] == "2"
@@ -142,7 +170,7 @@ def test_a_trial_can_be_filtered_by_method_order_and_seed(synced):
 def test_the_metrics_of_a_run_are_those_of_the_row(synced):
     from mlflow import MlflowClient
 
-    by_name = {run.data.tags["nai.fingerprint"]: run for run in of_kind(synced, "trial")}
+    by_name = {run.data.tags["fingerprint"]: run for run in of_kind(synced, "trial")}
     client, one = MlflowClient(f"sqlite:///{synced / 'mlflow.db'}"), ROWS[1]
     run = by_name[one["fingerprint"]]
     for split in ("valid", "test"):
@@ -160,15 +188,15 @@ def test_a_failed_trial_is_a_failed_run_with_its_error_and_no_accuracy(synced):
     assert run.data.metrics == {"seconds": 2.0}
 
 
-def test_a_suggestion_has_the_aggregates_over_its_orders(synced):
-    (run,) = [r for r in of_kind(synced, "suggestion") if r.data.tags["nai.suggestion"] == "aaaaaaaaaaaa"]
-    final = [[np.mean(r["test"][3]) for r in ROWS if r["suggestion"][0] == "a" and r["order"] == list(order)]
-             for order in ORDERS]  # fmt: skip
-    values = [np.mean(seeds) for seeds in final]
-    assert run.data.metrics["test/average_accuracy_mean"] == pytest.approx(np.mean(values))
-    assert run.data.metrics["test/average_accuracy_worst"] == pytest.approx(min(values))
-    assert run.data.metrics["test/average_accuracy_std"] == pytest.approx(np.std(values, ddof=1))
-    assert (run.data.metrics["orders"], run.data.metrics["runs"]) == (3, 4)
+def test_a_suggestion_has_its_figures_settings_and_data_set(synced):
+    (run,) = [r for r in of_kind(synced, "suggestion") if r.data.tags["nai.suggestion"] == "bbbbbbbbbbbb"]
+    assert run.data.metrics == {"runs": 4, "failed": 1, "objective": 0.625, "search/worst": 0.5}
+    assert run.data.params == {
+        "method.name": "nai", "method.strength": "0.5", "model.widths": "[100, 100]",
+        "benchmark.name": "digits", "benchmark.digest": "abc123"}  # fmt: skip
+    (data,) = [each.dataset for each in run.inputs.dataset_inputs]
+    assert (data.name, data.digest, data.source_type) == ("split", "abc123", "code")
+    assert json.loads(data.source) == {"tags": {"name": "digits"}}
 
 
 def test_the_sweeps_own_run_has_verdict_numbers_and_report(synced):
@@ -176,7 +204,7 @@ def test_the_sweeps_own_run_has_verdict_numbers_and_report(synced):
 
     (run,) = of_kind(synced, "sweep")
     assert run.data.metrics == {"test/average_accuracy_mean": 0.75}
-    assert run.data.tags["mlflow.note.content"] == "NAI **wins**"
+    assert run.data.tags["mlflow.note.content"] == "NAI *wins* <b>"
     assert run.data.tags["nai.best"] == "aaaaaaaaaaaa"
     client = MlflowClient(f"sqlite:///{synced / 'mlflow.db'}")
     assert [each.path for each in client.list_artifacts(run.info.run_id)] == ["report.html"]
@@ -185,7 +213,7 @@ def test_the_sweeps_own_run_has_verdict_numbers_and_report(synced):
 
 def test_a_second_sync_creates_nothing_and_changes_nothing(synced):
     before, again = contents(synced), tracker(synced)
-    assert sync(ROWS, again, summary=SUMMARY, artifacts=[synced / "report.html"], note="NAI **wins**") is None
+    assert sync(ROWS, again, replace(FOUND, files=[synced / "report.html"])) is None
     assert (again.created, contents(synced)) == (0, before)
 
 
@@ -202,11 +230,11 @@ def test_killed_half_way_and_synced_is_the_same_as_never_killed(survived, synced
 
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, "log_batch", dies)
-        problem = sync(ROWS, tracker(tmp_path), summary=SUMMARY, note="NAI **wins**")
+        problem = sync(ROWS, tracker(tmp_path), FOUND)
     assert problem is not None
     assert "killed" in problem and f"nai-sweep sync {tmp_path}" in problem
     assert {run.info.status for run in runs(tmp_path)} >= {"RUNNING"}
-    assert sync(ROWS, tracker(tmp_path), summary=SUMMARY, note="NAI **wins**") is None
+    assert sync(ROWS, tracker(tmp_path), FOUND) is None
     assert contents(tmp_path) == contents(synced)
     assert points(tmp_path) == points(synced)
 
@@ -214,11 +242,11 @@ def test_killed_half_way_and_synced_is_the_same_as_never_killed(survived, synced
 def test_rows_that_come_one_by_one_end_as_rows_that_come_at_once(synced, tmp_path):
     rows = list(reversed(ROWS))
     with tracker(tmp_path) as first:
-        first.submit(rows[:3])
+        first.submit(rows[:3], searching)
     with tracker(tmp_path) as second:
         for each in rows[2:]:
-            second.submit([each])
-        assert second.finish(SUMMARY, [], "NAI **wins**") is None
+            second.submit([each], searching)
+        assert second.finish(FOUND) is None
     ours = [entry[:6] for entry in contents(tmp_path)]
     assert ours == [entry[:6] for entry in contents(synced)]
 
@@ -227,25 +255,25 @@ def test_a_store_that_is_no_database_is_a_problem_told_and_nothing_raised(tmp_pa
     (tmp_path / "mlflow.db").write_text("not a database, and long enough to be read as one" * 100)
     with tracker(tmp_path) as one:
         started = time.monotonic()
-        one.submit(ROWS)
+        one.submit(ROWS, searching)
         assert time.monotonic() - started < 0.1
-        problem = one.finish({}, [], "")
+        problem = one.finish(FOUND)
     assert problem is not None
     assert "behind by 8 runs" in problem and "not a database" in problem and "nai-sweep sync" in problem
 
 
 def test_a_store_that_does_not_answer_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr("sweep.tracking.Projection", lambda *place: time.sleep(3))
-    with Tracker("http://user:canary@host:1", "quick start", tmp_path / "mlartifacts", patience=0.3) as one:
-        one.submit(ROWS)
-        problem = one.finish({}, [], "")
+    monkeypatch.setattr("sweep.tracking.writer.Store", lambda *place: time.sleep(3))
+    with Tracker(place(tmp_path, "http://user:canary@host:1"), patience=0.3) as one:
+        one.submit(ROWS, searching)
+        problem = one.finish(FOUND)
     assert problem is not None
-    assert "no answer for 0.3 s" in problem and "canary" not in problem
+    assert "no answer for 0." in problem and "canary" not in problem
 
 
 def test_a_sweep_that_raises_leaves_its_runs_for_later(tmp_path):
     with pytest.raises(KeyboardInterrupt), tracker(tmp_path) as one:
-        one.submit(ROWS)
+        one.submit(ROWS, searching)
         raise KeyboardInterrupt
     assert one.problem is not None and "stopped" in one.problem
     assert [run.info.status for run in of_kind(tmp_path, "sweep")] == ["KILLED"]
@@ -256,7 +284,7 @@ def test_the_store_is_the_users_where_the_user_says_so(tmp_path, monkeypatch):
     other = tmp_path / "elsewhere.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{other}")
     assert destination(tmp_path) == f"sqlite:///{other}"
-    assert sync(ROWS[:1], tracker(tmp_path), summary={}) is None
+    assert sync(ROWS[:1], tracker(tmp_path), found_in(ROWS[:1])) is None
     with contextlib.closing(sqlite3.connect(other)) as connection:
         assert connection.execute("select count(*) from runs").fetchone() == (3,)
     assert not (tmp_path / "mlflow.db").exists()
@@ -278,7 +306,7 @@ def test_nothing_that_is_not_finite_becomes_a_point():
 def test_a_long_order_is_cut_and_its_digest_tells_it_from_others():
     long = tuple(range(3000))
     orders = (long, (*long[:-2], 2999, 2998))
-    one, other = (trial_tags(row("a", order, error="no matrix")) for order in orders)
+    one, other = (trial_tags(row("a", order, error="no matrix"), "search") for order in orders)
     assert len(one["order"]) <= 5000 and one["order"].startswith("0-1-2-")
     assert one["order"] != other["order"] and one["order_id"] != other["order_id"]
 
@@ -290,19 +318,3 @@ def test_names_become_keys_that_stay_apart():
     assert len(key("x" * 1000)) <= 250
     assert flat({"a": {"b": 1.0, "c": [1, 2]}, "d": "x", "e": None}) == {
         "a.b": "1.0", "a.c": "[1, 2]", "d": "x", "e": "null"}  # fmt: skip
-
-
-def test_aggregates_average_seeds_first_and_leave_failures_out():
-    scores = [
-        Score("x", 0.2, None, failed=False, ended=0),
-        Score("x", 0.4, None, failed=False, ended=0),
-        Score("y", 0.9, None, failed=False, ended=0),
-        Score("z", None, None, failed=True, ended=0),
-    ]
-    found = aggregates(scores)
-    assert found.pop("valid/average_accuracy_std") == pytest.approx(0.6 / math.sqrt(2))
-    assert found == {
-        "orders": 3, "runs": 4, "errors": 1,
-        "valid/average_accuracy_mean": pytest.approx(0.6),
-        "valid/average_accuracy_worst": pytest.approx(0.3),
-    }  # fmt: skip

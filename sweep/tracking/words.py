@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -15,6 +15,9 @@ from nai import metrics
 Row = Mapping[str, Any]
 SPLITS = ("valid", "test")
 KEY, NAME, PARAM, TAG = 250, 200, 6000, 5000  # the most characters that every MLflow store takes
+DATASET, DIGEST = 400, 36
+POSITIONS = 50
+"""Tasks up to which a run is tagged with the position of each."""
 
 
 class Point(NamedTuple):
@@ -77,14 +80,20 @@ def trial_params(row: Row) -> dict[str, str]:
     return settings_params(row["settings"]) | {name: str(value) for name, value in own.items()}
 
 
-def trial_tags(row: Row) -> dict[str, str]:
+def trial_tags(row: Row, stage: str) -> dict[str, str]:
     """What a person filters by: method, order, seeds and the like; the fingerprint makes the run unique."""
     order = order_text(row)
     names = ("method", "model", "scenario", "benchmark", "device", "seed_init", "seed_data")
-    tags = {"nai.kind": "trial", "nai.fingerprint": row["fingerprint"], "nai.suggestion": row["suggestion"]}
+    tags = {"nai.kind": "trial", "fingerprint": row["fingerprint"], "nai.suggestion": row["suggestion"]}
     tags |= {name: tag(str(row[name])) for name in names}
-    tags |= {"order": tag(order), "order_id": digest(order)}
+    tags |= {"order": tag(order), "order_id": digest(order), "stage": stage} | positions(row)
     return tags | ({"nai.error": tag(str(row["error"]))} if row["error"] else {})
+
+
+def positions(row: Row) -> dict[str, str]:
+    """Where each task stands in the order, from 0: of streams of many tasks that would be too many tags."""
+    order = row["order"] if len(row["order"]) <= POSITIONS else ()
+    return {f"position_of_task_{task}": str(place) for place, task in enumerate(order)}
 
 
 def suggestion_tags(row: Row) -> dict[str, str]:
@@ -124,42 +133,8 @@ def curves(split: str, matrix: Any) -> list[Point]:
     ]
 
 
-class Score(NamedTuple):
-    """What a suggestion's aggregates need of one trial; accuracies are None where it failed or has none."""
-
-    order: str
-    valid: float | None
-    test: float | None
-    failed: bool
-    ended: int  # milliseconds since 1970
-    tasks: int = 1  # that its order is of
-
-
-def score(values: Mapping[str, float], tags: Mapping[str, str], ended: int) -> Score:
-    """The score of a trial, from a row about to be written or from the run that holds it."""
-    failed = "nai.error" in tags
-    valid, test = (None if failed else values.get(f"{split}/average_accuracy") for split in SPLITS)
-    tasks = 1 + tags.get("order", "").count("-")
-    return Score(tags.get("order_id", ""), valid, test, failed, ended, tasks)
-
-
-def aggregates(scores: Iterable[Score]) -> dict[str, float]:
-    """Average accuracy over a suggestion's orders: mean, worst, standard deviation; seeds averaged before.
-
-    All runs are counted; accuracies are of the longest orders, and not of a task that is learnt alone.
-    """
-    scores = list(scores)
-    orders = {each.order for each in scores}
-    counts = {"orders": len(orders), "runs": len(scores), "errors": sum(each.failed for each in scores)}
-    out = {name: float(count) for name, count in counts.items()}
-    longest = max((each.tasks for each in scores), default=0)
-    whole = [each for each in scores if each.tasks == longest]
-    for split in SPLITS:
-        found = [(each.order, value) for each in whole if (value := getattr(each, split)) is not None]
-        seeds = [[value for order, value in found if order == one] for one in sorted({o for o, _ in found})]
-        means = [math.fsum(values) / len(values) for values in seeds]
-        if means:
-            out[f"{split}/average_accuracy_mean"] = metrics.mean(means, +1)
-            out[f"{split}/average_accuracy_worst"] = metrics.worst(means, +1)
-            out[f"{split}/average_accuracy_std"] = metrics.std(means)
-    return {name: value for name, value in out.items() if math.isfinite(value)}
+def dataset(row: Row) -> tuple[str, str, dict[str, str]]:
+    """The data set of a row: its name, the digest of its content, and the settings that it is made by."""
+    whole = json.loads(row["settings"]).get("benchmark", {})
+    source = flat({name: value for name, value in whole.items() if name != "digest"})
+    return cut(row["benchmark"], DATASET), str(whole.get("digest") or digest(str(source)))[:DIGEST], source
