@@ -1,4 +1,4 @@
-"""What a worker does: a job in, record rows out. The only room of the sweep that trains."""
+"""What a worker does: a job in, record rows out. The only room of the sweep that trains for the record."""
 
 import ctypes
 import importlib.metadata

@@ -301,6 +301,25 @@ def sync(folder: given.Folder, verbose: given.Verbose = False) -> None:
 
 
 @app.command()
+def weights(folder: given.Folder, run: given.Run = None, verbose: given.Verbose = False) -> None:
+    """Write the weights of the best run, trained again, to weights.safetensors."""
+    from sweep import cli_show as show
+    from sweep.progress import Display
+
+    with explained(verbose):
+        with Display(show.console(error=True)) as display:
+            display.stage("reading the records")
+            from sweep import look
+            from sweep.watch import Watch
+
+            made = look.weights(folder, run, Watch(display.stage))
+        if made.off:
+            say(f"on this machine its accuracies differ from those on record, by up to {made.off:.4f}")
+        print(show.near(made.path))
+        say(f"{command('sync', folder)} puts them into MLflow")
+
+
+@app.command()
 def ui(
     folder: given.Folder,
     port: given.Port = 5000,

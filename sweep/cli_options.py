@@ -23,6 +23,7 @@ Examples:
   nai-sweep report runs/my --figures                     the report, and its figures as PNG, PDF and CSV
   nai-sweep compare runs/my runs/other                   several sweeps on one page
   nai-sweep analyse runs/my --table pairs                which differences are more than chance
+  nai-sweep weights runs/my        the weights of the best run
   nai-sweep ui runs/quickstart     the same runs in MLflow
 """
 
@@ -127,6 +128,12 @@ Baselines = Annotated[
     typer.Option("--baseline", metavar="METHOD", help="Compare the others with this one; repeatable."),
 ]
 Csv = Annotated[str | None, typer.Option(metavar="DIR", help="Write each table as DIR/NAME.csv instead.")]
+
+# ------------------------------------------------------------------ weights
+Run = Annotated[
+    str | None,
+    typer.Option(metavar="ID", help="Of this run instead: its fingerprint, or how that begins."),
+]
 
 # ------------------------------------------------------------------ worst
 Suggestion = Annotated[

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sweep import report
     from sweep.analysis import Sheet, Similarity
     from sweep.watch import Watch
+    from sweep.weights import Weights
 
 
 PANELLED = (
@@ -143,6 +144,26 @@ def sync(path: str | Path, watch: "Watch | None" = None) -> str | None:
         found = tracked(folder, publish(folder, asked, rows), relevant(rows, asked), asked)
         progress = watch.tracking if watch else None
         return project(relevant(rows, asked), tracker(folder, asked.sweep), found, progress)
+
+
+def weights(path: str | Path, run: str | None = None, watch: "Watch | None" = None) -> "Weights":
+    """Write weights.safetensors of the best run, or of that whose fingerprint begins so: it is trained again.
+
+    Errors: ValueError for a sweep without such a run.
+    """
+    from nai.trial import Named, load
+    from sweep import analysis
+    from sweep import weights as made
+    from sweep.space import read
+
+    folder, store, snapshot = reopened(path)
+    rows = relevant(store.records.rows, snapshot.asked)
+    row = made.run_named(run, rows) if run else made.best_run(rows, analysis.results(rows, snapshot.asked))
+    if watch:
+        watch.stage("training one run again")
+    space = read(folder.space)
+    benchmark = load(Named.of(**space.first(space.methods[0].name)["benchmark"]))
+    return made.write(folder.weights, row, benchmark, space.resources.place)
 
 
 def preset(path: str | Path, methods: Sequence[str] = (), name: str | None = None) -> str:

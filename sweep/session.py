@@ -20,13 +20,14 @@ from sweep.environment import PlaceError, for_ray
 from sweep.folder import Folder
 from sweep.hunting import Request
 from sweep.ledger import Ledger, inline
-from sweep.look import Ended, publish, render, reopened, status, sync, tracked, tracker
+from sweep.look import Ended, publish, render, reopened, status, sync, tracked, tracker, weights
 from sweep.past import past, request
 from sweep.space import Resources, Space, loads, read
 from sweep.standing import Standing
 from sweep.watch import Watch
 
-__all__ = ["ENGINES", "Ended", "Watch", "confirm", "render", "reopened", "run", "status", "sync", "worst"]
+__all__ = ["ENGINES", "Ended", "Watch", "confirm", "render", "reopened", "run", "status", "sync"]
+__all__ += ["weights", "worst"]
 Row = dict[str, Any]
 ENGINES = ("tune", "inline")
 STAGES = {"search": "search", "confirm": "confirm", "hunt": "worst"}

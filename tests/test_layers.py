@@ -21,7 +21,7 @@ KEEPERS = {
     "optuna": ("sweep/search/study.py", "sweep/search/importance.py", "sweep/search_orders.py"),
     "mlflow": ("sweep/tracking/store.py",),
     "pyarrow": ("sweep/record*.py",),
-    "safetensors": ("sweep/states.py",),
+    "safetensors": ("sweep/states.py", "sweep/weights.py"),
     "torchvision": ("nai/datasets.py",),
     "PIL": ("nai/pictures.py",),
     "sklearn": ("nai/datasets.py",),

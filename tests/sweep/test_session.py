@@ -234,7 +234,7 @@ def test_methods_models_and_benchmarks_of_the_folder_one_starts_in(own):
 
 def trials(database):
     with sqlite3.connect(database) as connection:
-        asked = "select value from tags where key = 'nai.fingerprint'"
+        asked = "select value from tags where key = 'fingerprint'"
         return sorted(value for (value,) in connection.execute(asked))
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import math
 import sqlite3
 import time
 from dataclasses import replace
@@ -10,115 +9,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tracked_rows import FOUND, ORDERS, ROWS, contents_of, found_in, place, points_of, row, runs_of, searching
 
 from nai.metrics import METRICS
-from sweep.tracking import Findings, Place, Tracker, destination, redacted, sync
+from sweep.tracking import Tracker, destination, redacted, sync
 from sweep.tracking.words import digest, flat, key, trial_points, trial_tags
 
 pytest.importorskip("mlflow")
-
-ORDERS = [(0, 1, 2), (2, 0, 1), (1, 2, 0)]
-SUMMARY = {"test/average_accuracy_mean": 0.75, "best": "aaaaaaaaaaaa", "broken": math.nan, "absent": None}
-FIGURES = {
-    "aaaaaaaaaaaa": {"objective": 0.5, "search/worst": 0.25, "confirm/mean": 0.75, "confirm/mean_low": 0.5},
-    "bbbbbbbbbbbb": {"objective": 0.625, "search/worst": 0.5},
-}
-
-
-def row(suggestion: str, order: tuple[int, ...], *, seed: int = 0, error: str | None = None) -> dict:
-    """A record row whose matrices are drawn from its own identity."""
-    shape = (len(order) + 1, len(order))
-    chance = np.random.default_rng([int(suggestion, 16), *order, seed])
-    valid, test = (None, None) if error else chance.random((2, *shape)).astype(np.float32).tolist()
-    settings = {"method": {"name": "nai", "strength": 0.5}, "model": {"widths": [100, 100]}}
-    settings["benchmark"] = {"name": "digits", "digest": "abc123"}
-    return {
-        "fingerprint": f"{suggestion}-{order}-{seed}",
-        "suggestion": suggestion,
-        "settings": json.dumps(settings),
-        "benchmark": "split",
-        "scenario": "task",
-        "model": "mlp",
-        "method": "nai",
-        "order": list(order),
-        "seed_init": seed,
-        "seed_data": seed + 1,
-        "valid": valid,
-        "test": test,
-        "effective_strength": None,
-        "seconds": 2.0,
-        "device": "cpu",
-        "width": 1,
-        "versions": "{}",
-        "error": error,
-        "chosen": None,
-        "finished": 1_700_000_000.0 + sum(order[:1]) + seed,
-    }
-
-
-ROWS = [row(name, order) for name in ("aaaaaaaaaaaa", "bbbbbbbbbbbb") for order in ORDERS]
-ROWS += [row("aaaaaaaaaaaa", (0, 1, 2), seed=1), row("bbbbbbbbbbbb", (1, 0, 2), error="diverged: épuisé")]
-
-
-FOUND = Findings(
-    stages={one["fingerprint"]: "search" for one in ROWS},
-    verdict="NAI *wins* <b>",
-    summary=SUMMARY,
-    suggestions=FIGURES,
-    labels={"aaaaaaaaaaaa": "nai 0.5", "bbbbbbbbbbbb": "nai 0.7"},
-)
-
-
-def place(folder: Path, uri: str | None = None, identity: str = "0123456789abcdef") -> Place:
-    return Place(uri or destination(folder), "quick start", identity, folder / "mlartifacts")
 
 
 def tracker(folder: Path) -> Tracker:
     return Tracker(place(folder))
 
 
-def found_in(rows: list, found: Findings = FOUND) -> Findings:
-    """What a sweep of these rows alone found."""
-    return replace(found, stages={one["fingerprint"]: "search" for one in rows})
-
-
-def searching(row: dict) -> str:
-    return "search"
-
-
 def runs(folder: Path) -> list:
-    from mlflow import MlflowClient
-
-    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("quick start")
-    return list(client.search_runs([experiment.experiment_id]))
+    return runs_of(place(folder, f"sqlite:///{folder / 'mlflow.db'}"))
 
 
 def contents(folder: Path) -> list:
-    """All that is in a store but for ids, and for the clock's times of the sweep's own run."""
-    found = runs(folder)
-    names = {run.info.run_id: run.info.run_name for run in found} | {None: None}
-    return sorted(
-        (
-            run.info.run_name,
-            run.info.status,
-            names[run.data.tags.get("mlflow.parentRunId")],
-            sorted((k, v) for k, v in run.data.tags.items() if k != "mlflow.parentRunId"),
-            sorted(run.data.params.items()),
-            sorted(run.data.metrics.items()),
-            (run.info.start_time, run.info.end_time) if run.data.tags["nai.kind"] != "sweep" else None,
-        )
-        for run in found
-    )
+    return contents_of(place(folder, f"sqlite:///{folder / 'mlflow.db'}"))
 
 
 def points(folder: Path) -> list:
-    """Every point ever logged below the sweep's own run."""
-    with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as connection:
-        text = (
-            "select name, key, value, step, timestamp from metrics join runs using (run_uuid) where name <> ?"
-        )
-        return sorted(connection.execute(text, ["quick start"]))
+    return points_of(place(folder, f"sqlite:///{folder / 'mlflow.db'}"))
 
 
 def of_kind(folder: Path, kind: str) -> list:
@@ -247,8 +160,8 @@ def test_rows_that_come_one_by_one_end_as_rows_that_come_at_once(synced, tmp_pat
         for each in rows[2:]:
             second.submit([each], searching)
         assert second.finish(FOUND) is None
-    ours = [entry[:6] for entry in contents(tmp_path)]
-    assert ours == [entry[:6] for entry in contents(synced)]
+    assert contents(tmp_path) == contents(synced)
+    assert points(tmp_path) == points(synced)
 
 
 def test_a_store_that_is_no_database_is_a_problem_told_and_nothing_raised(tmp_path):
