@@ -27,7 +27,7 @@ SHORT: dict[str, Sequence[str]] = {
     "crossover": ("--repeats", "1"),
     "online_steps": ("--repeats", "1"),
     "replay_steps": ("--repeats", "1"),
-    "mlflow_logging": ("--runs", "40", "--repeats", "2"),
+    "mlflow_cost": ("--runs", "40", "--repeats", "2"),
     "conv_cpu": ("--repeats", "3", "--accuracy", "0"),
     "ray_overhead": ("--quick",),
     "order_study": ("--suggestions", "6", "--epochs", "2", "--sample", "12"),

@@ -330,7 +330,7 @@ def ui(
         from sweep import ui as pages
 
         pages.server(folder, port)  # what cannot be served fails before anything is said
-        print(f"http://{pages.HOST}:{port}  (in some seconds; Ctrl-C ends it)", flush=True)
+        print(f"{pages.address(folder, port)}  (in some seconds; Ctrl-C ends it)", flush=True)
         raise typer.Exit(pages.serve(folder, port))
 
 

@@ -1,13 +1,15 @@
 """MLflow's own pages of a sweep, served to this machine alone."""
 
+import contextlib
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 from sweep.folder import Folder, FolderError
-from sweep.tracking import SETTINGS
+from sweep.tracking import OWNER, SETTINGS, TRAINING
 
 HOST = "127.0.0.1"
 ENVIRONMENT = {**SETTINGS, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
@@ -31,6 +33,18 @@ def server(path: str | Path, port: int = 5000) -> list[str]:
         *("--artifacts-destination", str(folder.artifacts)),
         *("--host", HOST, "--port", str(port), "--workers", "1", "--allowed-hosts", hosts),
     ]
+
+
+def address(path: str | Path, port: int = 5000) -> str:
+    """Where the runs of the sweep will be, or MLflow's first page if its database does not name them."""
+    folder, page = Folder.of_sweep(path), f"http://{HOST}:{port}"
+    asked = "select experiment_id from experiment_tags where key = ? and value = ?"
+    try:
+        with contextlib.closing(sqlite3.connect(folder.root / "mlflow.db")) as database:
+            found = database.execute(asked, (OWNER, folder.identity())).fetchone()
+    except sqlite3.Error:
+        found = None
+    return f"{page}/#/experiments/{found[0]}/runs{TRAINING}" if found else page
 
 
 def serve(path: str | Path, port: int = 5000) -> int:

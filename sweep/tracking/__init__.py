@@ -5,7 +5,8 @@ its tags, the same rows written twice change nothing, and what a crash left half
 """
 
 from sweep.tracking.findings import Findings
-from sweep.tracking.place import SETTINGS, Place, destination
+from sweep.tracking.page import TRAINING
+from sweep.tracking.place import OWNER, SETTINGS, Place, destination
 from sweep.tracking.writer import Tracker, sync
 
-__all__ = ["SETTINGS", "Findings", "Place", "Tracker", "destination", "sync"]
+__all__ = ["OWNER", "SETTINGS", "TRAINING", "Findings", "Place", "Tracker", "destination", "sync"]

@@ -9,7 +9,9 @@ from sweep.tracking.store import Run
 
 LISTED = 10
 """Suggestions that are listed."""
-SORTED = "?searchFilter={filter}&orderByKey={key}&orderByAsc={smallest}"
+TRAINING = "?workflowType=machine_learning"
+"""The part of MLflow's pages that has runs; the other is about language models."""
+SORTED = TRAINING + "&searchFilter={filter}&orderByKey={key}&orderByAsc={smallest}"
 
 
 def so_far(trials: Sequence[Run]) -> str:
@@ -33,14 +35,14 @@ def verdict(found: Findings, experiment: str, sweep: str, ids: Mapping[str, str]
     """The verdict, links to the report and the sorted suggestions, and the best of these."""
     runs = f"#/experiments/{experiment}/runs"
     report = next((path.name for path in found.files if path.suffix == ".html"), None)
-    links = [f"[Report]({runs}/{sweep}/artifacts/{quote(report)})"] if report else []
+    links = [f"[Report]({runs}/{sweep}/artifacts/{quote(report)}{TRAINING})"] if report else []
     links += [
         f"[Suggestions, best first]({runs}{best_first(found)})",
-        f"[All files]({runs}/{sweep}/artifacts)",
+        f"[All files]({runs}/{sweep}/artifacts{TRAINING})",
     ]
     lines = [
         (
-            f"[{label(found, name)}]({runs}/{ids[name]})",
+            f"[{label(found, name)}]({runs}/{ids[name]}{TRAINING})",
             number(found, name, found.order_by),
             number(found, name, "search/worst"),
             interval(found, name),

@@ -16,6 +16,10 @@ SETTINGS = {
 }
 
 
+OWNER = "nai.sweep"
+"""The experiment's tag with the identity of the sweep that it belongs to."""
+
+
 @dataclass(frozen=True)
 class Place:
     """A store's address, the sweep's name there and its identity, and the folder for a database's files.

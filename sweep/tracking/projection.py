@@ -14,6 +14,7 @@ from sweep.tracking.words import (
     cut,
     dataset,
     key,
+    run_name,
     settings_params,
     suggestion_tags,
     tag,
@@ -130,7 +131,7 @@ class Projection:
         end = max(run.end or 0 for run in children)
         run = self._renewed(("suggestion", name), values)
         if label := found.labels.get(name):
-            self.store.tag(run, {"label": tag(label)})
+            self.store.tag(run, {"mlflow.runName": run_name(label)})
         for child in children:
             self.store.tag(child, {PARENT: run.id})
         if run.metrics != values:

@@ -9,12 +9,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from sweep.tracking.place import Place
+from sweep.tracking.place import OWNER, Place
 from sweep.tracking.words import Point, run_name
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 OPEN = ("RUNNING", "SCHEDULED")
-OWNER = "nai.sweep"
 KIND = {"mlflow.experimentKind": "custom_model_development"}
 """Which of its pages the server's UI opens: that of the runs."""
 

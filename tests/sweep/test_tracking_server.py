@@ -3,6 +3,7 @@
 import contextlib
 import sqlite3
 import threading
+import time
 from dataclasses import replace
 
 import mlflow_server
@@ -69,6 +70,7 @@ def test_a_server_killed_while_rows_come_has_the_same_in_the_end(server, whole, 
     assert first == told(whole)
 
 
+@pytest.mark.full
 def test_a_server_that_comes_back_gets_the_rest_without_anybody_asking(server, whole, tmp_path, monkeypatch):
     monkeypatch.setattr("sweep.tracking.writer.RETRY", 0.1)
     at = place(tmp_path, server.uri, "back")
@@ -96,7 +98,12 @@ def test_an_answer_that_comes_too_late_leaves_no_run_twice(server, whole, tmp_pa
 
     monkeypatch.setattr(MlflowClient, "create_run", late)
     at = place(tmp_path, server.uri, "late")
-    assert sync(ROWS, Tracker(at), FOUND) is None
+    with Tracker(at) as one:
+        one.submit(ROWS, searching)
+        end = time.monotonic() + 100
+        while one.remaining and time.monotonic() < end:
+            time.sleep(0.05)
+        assert one.finish(FOUND) is None
     assert told(at) == told(whole)
 
 
