@@ -12,7 +12,8 @@ import pytest
 from tracked_rows import FOUND, ORDERS, ROWS, contents_of, found_in, place, points_of, row, runs_of, searching
 
 from nai.metrics import METRICS
-from sweep.tracking import Tracker, destination, redacted, sync
+from sweep.redact import redacted
+from sweep.tracking import Tracker, destination, sync
 from sweep.tracking.words import digest, flat, key, trial_points, trial_tags
 
 pytest.importorskip("mlflow")
