@@ -32,11 +32,13 @@ class Tracker:
 
     The records on disk are its spool: what it has not written when it ends, `nai-sweep sync` writes. Use it
     as a context. The thread opens the store too, since a fresh database takes seconds. `patience`: after so
-    many seconds without an answer, `finish` no longer waits for the store.
+    many seconds without an answer, `finish` no longer waits for the store; a database is given more
+    than a server, as it is this machine that makes it answer.
     """
 
-    def __init__(self, place: Place, *, patience: float = 60.0) -> None:
-        self._place, self._patience = place, patience
+    def __init__(self, place: Place, *, patience: float | None = None) -> None:
+        self._place = place
+        self._patience = patience if patience is not None else 300.0 if place.database else 60.0
         self._rows: deque[tuple[Row, str]] = deque()
         self._wake = threading.Condition()
         self._closing = self._leaving = self._left = self._failed = False
