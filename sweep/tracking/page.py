@@ -17,8 +17,13 @@ SORTED = TRAINING + "&searchFilter={filter}&orderByKey={key}&orderByAsc={smalles
 def so_far(trials: Sequence[Run]) -> str:
     """How far the sweep is: the suggestions by their validation accuracy over the orders so far."""
     values: dict[str, list[float]] = {}
-    for run in trials:
-        if (value := run.metrics.get("valid/average_accuracy")) is not None and run.status == "FINISHED":
+    longest = max((run.tags["order"].count("-") for run in trials), default=0)
+    for run in trials:  # but for tasks that are learnt alone
+        if (
+            run.tags["order"].count("-") == longest
+            and (value := run.metrics.get("valid/average_accuracy")) is not None
+            and run.status == "FINISHED"
+        ):
             values.setdefault(run.tags["nai.suggestion"], []).append(value)
     means = {name: sum(some) / len(some) for name, some in values.items()}
     methods = {run.tags["nai.suggestion"]: run.tags.get("method", "") for run in trials}

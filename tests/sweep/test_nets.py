@@ -8,7 +8,6 @@ from sweep import look, session
 from sweep.confirming import overrides
 from sweep.counts import confirmed, phase
 from sweep.space import Mistakes, loads
-from sweep.tracked import Score, aggregates
 
 NETS = "confirm.nets=3"
 
@@ -55,10 +54,12 @@ def test_a_sweep_records_them_and_the_table_has_its_floor(tmp_path):
 
 
 def test_mlflow_counts_them_but_its_means_are_over_orders():
-    scores = [
-        Score("a", None, 0.5, failed=False, ended=0, tasks=2),
-        Score("b", None, 0.7, failed=False, ended=0, tasks=2),
-        Score("c", None, 1.0, failed=False, ended=0, tasks=1),
-    ]
-    found = aggregates(scores)
-    assert (found["runs"], found["test/average_accuracy_mean"]) == (3, pytest.approx(0.6))
+    from sweep.tracking.page import so_far
+    from sweep.tracking.store import Run
+
+    def run(order, value):
+        tags = {"order": order, "nai.suggestion": "a1", "method": "nai"}
+        return Run(order, tags, 0, "FINISHED", 1, metrics={"valid/average_accuracy": value})
+
+    said = so_far([run("0-1", 0.5), run("1-0", 0.75), run("0", 1.0)])
+    assert said.startswith("**3 runs so far.**") and "| nai a1 | 62.50 % | 2 |" in said
