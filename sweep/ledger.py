@@ -18,6 +18,8 @@ Row = dict[str, Any]
 Told = Callable[[Standing], None]
 SHELF = 0.25
 """Share of a worker's memory, if that is limited, for lessons that others may go on from."""
+REST = 10.0
+"""After rows were taken in, so many times as long something else is done, if there is anything else to do."""
 RETRIES = 2
 """Times that a single run is started again whose worker died; a job of more is cut in two each time."""
 
@@ -35,6 +37,9 @@ class Ledger:
     told: Told
     until: float = math.inf
     beginning: Beginning = field(default_factory=Beginning)
+    clock: Callable[[], float] = time.monotonic
+    due: float = field(default=0.0, init=False)
+    """When taking in rows may be worth its time again."""
 
     @property
     def over(self) -> bool:
@@ -61,16 +66,28 @@ class Ledger:
             record.write(self.store.folder, rows)
         self.refresh()
 
+    def glance(self) -> bool:
+        """Take in what has appeared, unless too much of the driver's time went into that; whether it did.
+
+        It takes the longer the more rows there are: with hundreds of thousands of them, seconds.
+        """
+        if due := self.clock() >= self.due:
+            self.refresh()
+        return due
+
     def refresh(self) -> None:
         """Take in what has appeared in the records, whoever wrote it.
 
         `sweep.causes.AlikeError` when it and all before failed in one way.
         """
+        began = self.clock()
         fresh = self.store.refresh()
         self.agenda.put(fresh)
         self.track(self.agenda.relevant(fresh))
         self.told(self.agenda.standing())
         self.beginning.add(fresh)
+        ended = self.clock()
+        self.due = ended + (ended - began) * REST
 
     def died(self, job: Job) -> None:
         """What is left of the job is done again, in two halves if its worker got nothing done.

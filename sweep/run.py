@@ -143,6 +143,7 @@ class AgendaSearcher(Searcher):
         super().__init__(metric="rows", mode="max")
         self.ledger, self.room = ledger, room
         self.jobs: dict[str, Job] = {}
+        self.behind = False  # rows came in that the agenda does not know of
         self.broken: Exception | None = None  # why rows could not be taken in, such as a full disk
         self.falls = self.ailing = 0  # in a row, without a row of the sweep's in between
 
@@ -154,11 +155,23 @@ class AgendaSearcher(Searcher):
         agenda.slots = self._workers()
         if len(self.jobs) >= agenda.slots:
             return None
-        job = self.ledger.next()
+        job = self.ledger.next() or self._found()
         if job is None:
             return None if self.jobs else str(Searcher.FINISHED)
         self.jobs[trial_id] = job
         return {"works": [as_plain(work) for work in job.works]}
+
+    def _found(self) -> Job | None:
+        """A job that the rows which were not yet taken in may make known."""
+        if not self.behind:
+            return None
+        try:
+            self.ledger.refresh()
+        except Exception as reason:  # as in `on_trial_result`
+            self.broken = reason
+            return None
+        self.behind = False
+        return self.ledger.next()
 
     def _workers(self) -> int:
         try:
@@ -182,6 +195,7 @@ class AgendaSearcher(Searcher):
         try:
             self._take_in(result or {})
             if error or not result:
+                self.ledger.refresh()
                 self.ledger.died(job)
         except Exception as reason:
             self.broken = reason
@@ -193,8 +207,9 @@ class AgendaSearcher(Searcher):
         self._endured(result.get("ailing"), bool(came))
         for data in came:
             parts.add(self.ledger.store.folder, data)  # there already, unless the disk is not shared
+        if came:
+            self.behind = not self.ledger.glance()
         came.clear()  # Tune keeps this very list with its trial, and writes it into its snapshots
-        self.ledger.refresh()
 
     def _endured(self, ailing: str | None, came: bool) -> None:
         """Count what machines are at fault for; OSError when it is all that one hears of."""

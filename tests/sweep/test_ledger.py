@@ -7,7 +7,7 @@ from nai import trial
 from sweep import bundle, record
 from sweep.agenda import Agenda, Past
 from sweep.jobs import Job, Means
-from sweep.ledger import RETRIES, Ledger, means
+from sweep.ledger import REST, RETRIES, Ledger, means
 from sweep.space import Resources
 
 
@@ -175,3 +175,21 @@ def test_a_worker_may_take_what_the_resources_say():
     given = means(Resources(cpus=2, gpus=0.5, device="cuda", memory=4.0))
     assert given == Means(cpus=2, gpus=0.5, device="cuda", stack=None, shelf=10**9)
     assert means(Resources()) == Means(cpus=1, gpus=0, device="cpu", stack=None, shelf=2**30)
+
+
+def test_rows_are_taken_in_at_once_while_that_is_quick_and_in_bunches_when_it_takes_long(ledger, digits):
+    now = [0.0]
+    ledger.clock = lambda: now[0]
+
+    def slow(standing):
+        now[0] += 1.0
+
+    ledger.told = slow
+    record.write(ledger.store.folder, done(ledger.agenda.next(), digits, 1))
+    assert ledger.glance() and now == [1.0]
+    record.write(ledger.store.folder, done(ledger.agenda.next(), digits, 1))
+    before = len(known(ledger))
+    now[0] += REST - 0.1
+    assert not ledger.glance() and len(known(ledger)) == before
+    now[0] += 0.2
+    assert ledger.glance() and len(known(ledger)) > before
