@@ -1,6 +1,6 @@
 """One to a thousand workers, up to a million runs: the real agenda, recorded task times, a clock of its own.
 
-    python benchmarks/scale.py [--study docs/studies/digits_nai] [--slower 100]
+    python benchmarks/scale.py [--study docs/studies/digits_nai] [--slower 100] [--stack 32]
                                [--workers 1 8 64 1000] [--rows 1000 10000 1000000]
     python benchmarks/scale.py --search [--ahead 4 64 1000]
     python benchmarks/scale.py --check [--seconds 1.0] [--workers 1 2 4]
@@ -8,9 +8,9 @@
 Nothing is trained. Workers take the jobs that the real `sweep.agenda.Agenda` hands out and take as long as
 the study's records say of each task (an arm has the times of one of the study's suggestions); a worker
 reports every 5 seconds, or when its job ends. The driver serves one report or request at a time: what the
-agenda itself takes is measured as it runs, taking in rows is measured before on records of two sizes, and
-Ray Tune's part is a constant of this file. By default the runs are a confirmation (three arms over all 120
-orders, so many seeds); `--search` is a random search over ten orders, with so many suggestions ahead.
+agenda takes is measured as it runs, in processor time; taking in rows is measured before, on records of two
+sizes; Ray Tune's part is a constant of this file. By default the runs are a confirmation (three arms over
+all 120 orders, so many seeds); `--search` is a random search over ten orders, with so many suggestions ahead.
 
 Printed are, for each number of workers and runs: efficiency (training over workers x wall time), wall time,
 the driver's busy share, record files, MB of rows through the object store, hours that the one MLflow writer
@@ -136,9 +136,9 @@ def taking_in(rows: Sequence[Row]) -> tuple[float, float]:
             store = record.Store(Path(place))
             store.refresh()
             record.write(Path(place), made[-50:])
-            began = time.perf_counter()
+            began = time.process_time()
             store.refresh()
-            found.append(time.perf_counter() - began)
+            found.append(time.process_time() - began)
     each = max(0.0, (found[1] - found[0]) / (sizes[1] - sizes[0]))
     return max(0.0, found[0] - each * sizes[0]), each
 
@@ -180,10 +180,10 @@ class Driver:
         return self.free
 
     def timed(self, at: float, work: Callable[[], Any], extra: float = 0.0) -> tuple[Any, float]:
-        """What real work gives, and when it is done."""
-        began = time.perf_counter()
+        """What real work gives, and when it and so many seconds beside it are done."""
+        began = time.process_time()
         given = work()
-        return given, self.serve(at, time.perf_counter() - began + extra)
+        return given, self.serve(at, time.process_time() - began + extra)
 
     def report(self, at: float, rows: list[Row]) -> None:
         """Rows come in; they are taken in now or later, as `sweep.ledger.Ledger.glance` does it."""
@@ -202,11 +202,11 @@ class Driver:
 
     def next(self, at: float) -> tuple[Job | None, float]:
         """The next job for a worker, None when there is none now."""
-        job, ended = self.timed(at, self.agenda.next, TRIAL)
+        job, ended = self.timed(at, self.agenda.next)
         if job is None and self.waiting:
             self.take_in()
-            job, ended = self.timed(ended, self.agenda.next)
-        return job, ended
+            job, ended = self.timed(self.free, self.agenda.next)
+        return job, self.serve(ended, TRIAL) if job else ended
 
 
 class Figures(NamedTuple):
@@ -300,14 +300,14 @@ def trainings(runs: Sequence[Any]) -> int:
 
 
 # ------------------------------------------------------------------ spaces
-def agenda_of(text: str) -> Agenda:
-    """The agenda of a space, with names of settings that need no benchmark."""
+def agenda_of(text: str, stack: int = 1) -> Agenda:
+    """The agenda of a space for stacks of so many lessons, with names of settings that need no benchmark."""
 
     def name(settings: Any) -> str:
         return json.dumps(settings["method"], sort_keys=True, default=str)
 
     identity = Identity(suggestion=name, family=lambda settings: settings["method"]["name"])
-    return Agenda(loads(text), identity, Past())
+    return Agenda(loads(text), identity, Past(), grain=stack)
 
 
 def confirmation(rows: int) -> str:
@@ -387,6 +387,9 @@ def main() -> None:
     parser.add_argument(
         "--slower", type=float, default=1.0, help="task times are so many times those on record"
     )
+    parser.add_argument(
+        "--stack", type=int, default=1, help="lessons of a stack: jobs are not cut below that"
+    )
     parser.add_argument("--search", action="store_true")
     parser.add_argument("--ahead", type=int, nargs="+", default=[4, 64, 1000])
     parser.add_argument("--check", action="store_true")
@@ -412,10 +415,12 @@ def main() -> None:
                 if asked.search
                 else confirmation(rows)
             )
-            found = simulated(agenda_of(text), given, workers, seconds=by_record(given))
+            found = simulated(agenda_of(text, asked.stack), given, workers, seconds=by_record(given))
             print((f"ahead {ahead} " if ahead else "") + shown(found), flush=True)
             table.append(found._asdict() | {"ahead": ahead})
-    print(json.dumps({"study": asked.study.name, "slower": asked.slower, "table": table}))
+    print(
+        json.dumps({"study": asked.study.name, "slower": asked.slower, "stack": asked.stack, "table": table})
+    )
 
 
 if __name__ == "__main__":

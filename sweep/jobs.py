@@ -207,7 +207,9 @@ class Pool:
         """These cells are on record, or given up."""
         gone = set(cells)
         self.claimed -= gone
-        self.away = [left for job in self.away if (left := job - gone)]
+        for job in self.away:
+            job -= gone
+        self.away = [job for job in self.away if job]
 
     def retry(self, job: Job) -> None:
         """Have a job done again, or what is left of it."""

@@ -16,6 +16,7 @@ from tiny_sweeps import ROOT
 PATIENCE = 150.0
 """Seconds for what takes a few on a quiet machine, and at most a minute by Ray's own rules."""
 MARK = "NAI_MACHINES"
+START = "from ray.scripts.scripts import main; main()"
 
 
 def until(true, what, seconds=PATIENCE):
@@ -55,9 +56,12 @@ def alive(pid):
 
 
 class Machine:
-    """One raylet, with its workers and, on the head, the head's services; a home folder of its own."""
+    """One raylet, with its workers and, on the head, the head's services; a home folder of its own.
 
-    def __init__(self, cluster, name, *words, cpus=1, **environment):
+    before: words of a command that starts it, such as one that gives it disks of its own.
+    """
+
+    def __init__(self, cluster, name, *words, cpus=1, before=(), **environment):
         self.cluster, self.name = cluster, name
         self.home = cluster.folder / name
         self.home.mkdir()
@@ -73,7 +77,7 @@ class Machine:
         ]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", *options],
+                [*before, sys.executable, "-c", START, "start", *options],
                 cwd=self.home,
                 env=cluster.environment | {"HOME": str(self.home), MARK: self.mark} | environment,
                 stdout=log,
@@ -168,8 +172,8 @@ class Machines:
         until(lambda: self._running(found) and answers(self.port), "the head")
         return found
 
-    def worker(self, *words, **environment):
-        found = self._add(f"w{len(self.all)}", f"--address={self.address}", *words, **environment)
+    def worker(self, *words, **given):
+        found = self._add(f"w{len(self.all)}", f"--address={self.address}", *words, **given)
         until(lambda: self._running(found) and b"runtime started" in found.log.read_bytes(), "a machine")
         return found
 
@@ -177,8 +181,8 @@ class Machines:
     def address(self):
         return f"127.0.0.1:{self.port}"
 
-    def _add(self, name, *words, cpus=1, **environment):
-        self.all.append(Machine(self, name, *words, cpus=cpus, **environment))
+    def _add(self, name, *words, cpus=1, **given):
+        self.all.append(Machine(self, name, *words, cpus=cpus, **given))
         return self.all[-1]
 
     def _running(self, machine):

@@ -185,11 +185,11 @@ def test_rows_are_taken_in_at_once_while_that_is_quick_and_in_bunches_when_it_ta
         now[0] += 1.0
 
     ledger.told = slow
-    record.write(ledger.store.folder, done(ledger.agenda.next(), digits, 1))
+    rows = done(ledger.agenda.next(), digits)
+    record.write(ledger.store.folder, rows[:1])
     assert ledger.glance() and now == [1.0]
-    record.write(ledger.store.folder, done(ledger.agenda.next(), digits, 1))
-    before = len(known(ledger))
+    record.write(ledger.store.folder, rows[1:])
     now[0] += REST - 0.1
-    assert not ledger.glance() and len(known(ledger)) == before
+    assert not ledger.glance() and len(known(ledger)) == 1
     now[0] += 0.2
-    assert ledger.glance() and len(known(ledger)) > before
+    assert ledger.glance() and len(known(ledger)) == len(rows)

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import time
 
 import pytest
@@ -163,6 +164,33 @@ def test_one_machine_dies_one_freezes_and_wakes_one_joins_and_all_rows_are_there
         now = {path.name: path.read_bytes() for path in parts(sweep.out)}
         assert kept.items() <= now.items()
         assert before and not before & sweep.wholes(since=moment)
+
+
+def own_disk(folder):
+    """A command that starts another one which sees nothing of a folder but what it puts there itself."""
+    hidden = f'mount -t tmpfs none {folder} && exec "$@"'
+    words = ["unshare", "--mount", "sh", "-c", hidden, "sh"]
+    try:
+        subprocess.run([*words, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("only root may give processes disks of their own")
+    return words
+
+
+@pytest.mark.faults
+def test_machines_without_the_driver_s_disk_lose_no_row_though_one_of_them_dies(tmp_path, alone):
+    sweep = Sweep(tmp_path)
+    sweep.out.mkdir()
+    with Machines() as cluster:
+        cluster.head(QUICK)
+        workers = [cluster.worker(before=own_disk(sweep.out)) for _ in range(2)]
+        driver = sweep.start(cluster)
+        driver.until(lambda: len(sweep.machines()) == 2 and parts(sweep.out), "records, and lessons on both")
+        kept = {path.name: path.read_bytes() for path in parts(sweep.out)}
+        workers[0].kill()
+        driver.ended()
+        assert_same(sweep.out, alone)
+        assert kept.items() <= {path.name: path.read_bytes() for path in parts(sweep.out)}.items()
 
 
 @pytest.mark.faults
