@@ -4,7 +4,7 @@
 
 Each script runs as a process of its own. Those that measure ways side by side end with one line of JSON,
 whose numbers with a spread beside them, `x` and `x_spread`, are the ratios; those that print tables of their
-own (rows, rungs, worst_order, gpu_stacks) are shown as they are. A script that fails is named at the end.
+own (rows, scale, rungs, worst_order, gpu_stacks) are shown as they are. A script that fails is named at the end.
 `--avalanche` names an interpreter that has avalanche-lib (see avalanche.py), `--gpu` says that there is a
 card: without these, those parts are left out. `--full` runs the scripts as they come. Figures of a short
 form are rough: quote those of the scripts.
@@ -35,6 +35,7 @@ SHORT: dict[str, Sequence[str]] = {
 }
 TABLES: dict[str, Sequence[str]] = {
     "rows": ("--rows", "1000"),
+    "scale": ("--rows", "1000", "--workers", "1", "64"),
     "rungs": ("--draws", "20"),
     "worst_order": ("--hunts", "1"),
     "gpu_stacks": ("--repeats", "1"),
