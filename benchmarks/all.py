@@ -4,7 +4,7 @@
 
 Each script runs as a process of its own. Those that measure ways side by side end with one line of JSON,
 whose numbers with a spread beside them, `x` and `x_spread`, are the ratios; those that print tables of their
-own (rows, scale, rungs, worst_order, gpu_stacks) are shown as they are. A script that fails is named at the end.
+own (rows, scale, rungs, worst_order, gpu_stacks) are shown as they are. One that fails is named at the end.
 `--avalanche` names an interpreter that has avalanche-lib (see avalanche.py), `--gpu` says that there is a
 card: without these, those parts are left out. `--full` runs the scripts as they come. Figures of a short
 form are rough: quote those of the scripts.
