@@ -48,7 +48,7 @@ START = 3.0
 TRIAL, REPORT = 0.015, 0.004
 """Seconds of the driver that Ray Tune takes to start and end a trial, and for each report."""
 MLFLOW = 0.018
-"""Seconds of a run in MLflow, by its one writer (benchmarks/mlflow_logging.py)."""
+"""Seconds of a run in MLflow, by its one writer (benchmarks/mlflow_cost.py)."""
 SPACE = """\
 name = "scale"
 [benchmark]
