@@ -76,7 +76,7 @@ def test_the_pages_list_the_suggestions_their_orders_and_show_the_report(sweep, 
     assert page.run(ROWS) == [*labels, "finetune"]  # the best comes first, what was not searched last
 
     follow(page, labels[0])
-    page.until("document.body.innerText.includes('confirm/mean_low')")
+    page.until("document.body.innerText.includes('confirm/mean')")
     assert all(name in page.run("document.body.innerText") for name in ("objective", "method.strength"))
 
     page.run(f"location.href = {json.dumps(address)}")
