@@ -14,6 +14,7 @@ from tiny_sweeps import inline, lasting, rows, tiny
 from sweep import session
 from sweep.folder import Folder
 from sweep.look import tracker
+from sweep.tracking import Findings
 
 SMALL = ("search.suggestions=1", "orders.count=1", "confirm.orders.count=1")
 
@@ -33,11 +34,11 @@ def copy(whole, tmp_path):
 def told(folder, patience):
     """What the writer says once it was given rows, and the seconds until then."""
     started = time.monotonic()
-    one = tracker(Folder.at(folder), "tiny")
+    one, done = tracker(Folder.at(folder), "tiny"), rows(folder)
     one._patience = patience
     with one:
-        one.submit(rows(folder))
-        problem = one.finish({}, [], "")
+        one.submit(done, lambda row: "search")
+        problem = one.finish(Findings({row["fingerprint"]: "search" for row in done}))
     return problem, time.monotonic() - started
 
 
@@ -84,16 +85,16 @@ class OneAnswer(http.server.BaseHTTPRequestHandler):
 
 
 def test_a_server_that_is_gone_in_the_middle_costs_no_row_and_sync_makes_up_for_it(copy, monkeypatch):
-    server = http.server.HTTPServer(("127.0.0.1", 0), OneAnswer)
-    thread = threading.Thread(target=server.handle_request)
-    thread.start()
     before = lasting(rows(copy))
-    with monkeypatch.context() as patch:
+    with http.server.HTTPServer(("127.0.0.1", 0), OneAnswer) as server, monkeypatch.context() as patch:
+        server.timeout = 10  # seconds
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
         patch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
         patch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
         patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         problem, _ = told(copy, 0.5)
-    thread.join()
+        thread.join()
     assert problem is not None and "nai-sweep sync" in problem
     assert lasting(rows(copy)) == before
     assert session.sync(copy) is None
