@@ -40,6 +40,8 @@ os.environ.update(environment())
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a script's job in the background, and so its children
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # under nohup; a test closes a terminal, to see it end
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def written(home: Path) -> list[str]:
