@@ -63,11 +63,14 @@ def test_a_terminal_that_is_closed_ends_it_and_nothing_on_record_is_lost(tmp_pat
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )
     os.close(theirs)
-    said = b""
-    while b"search 0/" not in said:
-        said += os.read(ours, 4096)
-    os.close(ours)
-    assert child.wait(timeout=60) == 128 + signal.SIGHUP
+    try:
+        said = b""
+        while b"search 0/" not in said:
+            said += os.read(ours, 4096)
+        os.close(ours)
+        assert child.wait(timeout=60) == 128 + signal.SIGHUP
+    finally:
+        child.kill()  # it would train for hours
     assert session.status(tmp_path / "out")[1] == ()
     assert (tmp_path / "out" / "report.html").is_file() and not (
         tmp_path / "out" / "sweep.lock.json"
