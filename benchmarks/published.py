@@ -100,16 +100,21 @@ def changes(space: str) -> dict[str, list[str]]:
 
 
 def lacking(home: Path) -> bool:
-    """Whether a sweep's results are to be computed: none is on record, or one of an earlier revision."""
+    """Whether a sweep is to be run: no results on record, or some failed, or of an earlier revision."""
     from sweep import record
     from sweep.session import current
 
     rows = record.read(home / "records").rows if (home / "records").is_dir() else ()
-    return not rows or len(current(rows)) < len(rows)
+    return not rows or len(sound(current(rows))) < len(rows)
+
+
+def sound(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows that ended without a failure."""
+    return [row for row in rows if row["error"] is None]
 
 
 def on_record(space: str, method: str) -> list[dict[str, Any]]:
-    """A method's rows in a space's sweeps, of its present revision; none while a sweep is not on record."""
+    """A method's sound rows in a space's sweeps, of its present revision; none while one is not on record."""
     from sweep import record
     from sweep.session import current
 
@@ -117,7 +122,7 @@ def on_record(space: str, method: str) -> list[dict[str, Any]]:
     if not all(folder.is_dir() for folder in folders):
         return []
     rows = [row for folder in folders for row in record.read(folder).rows if row["method"] == method]
-    return current(rows)
+    return sound(current(rows))
 
 
 def measured(one: Published) -> tuple[float, float, int] | None:
