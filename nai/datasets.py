@@ -5,13 +5,9 @@ The only file that knows torchvision and scikit-learn, which it imports when a d
 
 import contextlib
 import difflib
-import hashlib
 import importlib
 import inspect
-import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,12 +20,10 @@ from nai.core50 import core50, core50_outline
 from nai.folders import folder_outline, from_folder, tiny_imagenet
 from nai.pictures import extra
 from nai.sources import Outline, Source, outline, quarter
-from nai.tasks import Array, Benchmark, Task
+from nai.tasks import Array, Benchmark
 
 CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 CIFAR100_MEAN, CIFAR100_STD = (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)
-
-SAVED = "benchmark.json"
 
 
 def digits(root: Path) -> Source:
@@ -150,98 +144,6 @@ def benchmark(name: str, **options: Any) -> Benchmark:
             raise ValueError(f"benchmark {name} has no option {option!r}: {_hint(option, known)}")
     source = load(dataset, root, **{k: v for k, v in options.items() if k in own})
     return builder(source, **{k: v for k, v in options.items() if k not in own})
-
-
-def save(benchmark: Benchmark, folder: str | Path) -> Path:
-    """Write a benchmark to a folder, all or nothing; a folder that holds it already is left alone."""
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        for name, array in _arrays(benchmark).items():
-            np.save(work / f"{name}.npy", array, allow_pickle=False)
-        content = _described(benchmark)
-        (work / SAVED).write_text(
-            json.dumps({"content": content, "sha256": _seal(content)}), encoding="utf-8"
-        )
-        _publish(work, folder, benchmark)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return folder
-
-
-def open_saved(folder: str | Path) -> Benchmark:
-    """A saved benchmark, arrays mapped read-only from its files, so that processes share one copy in memory.
-
-    The description is checked against its own digest, each array against its described type and shape.
-    """
-    try:
-        saved = json.loads((Path(folder) / SAVED).read_text(encoding="utf-8"))
-        content = saved["content"]
-        if _seal(content) != saved["sha256"]:
-            raise ValueError(f"{SAVED} was changed")
-        arrays = {name: _mapped(Path(folder), name, form) for name, form in content["arrays"].items()}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{folder} holds no sound benchmark ({error}): delete it and save it again"
-        ) from error
-    indices = np.split(
-        arrays.pop("indices"), np.cumsum([n for task in content["tasks"] for n in task["sizes"]])[:-1]
-    )
-    tasks = tuple(
-        Task(task["name"], tuple(task["classes"]), *indices[3 * number : 3 * number + 3])
-        for number, task in enumerate(content["tasks"])
-    )
-    return Benchmark(
-        name=content["name"],
-        scenario=content["scenario"],
-        inputs=arrays["inputs"],
-        labels=arrays["labels"],
-        owners=arrays["owners"],
-        scale=arrays.get("scale"),
-        shift=arrays.get("shift"),
-        tasks=tasks,
-        outputs=content["outputs"],
-        digest=content["digest"],
-    )
-
-
-def _arrays(benchmark: Benchmark) -> dict[str, Array]:
-    named = {key: getattr(benchmark, key) for key in ("inputs", "labels", "owners", "scale", "shift")}
-    named["indices"] = np.concatenate([part for task in benchmark.tasks for part in task.splits])
-    return {key: array for key, array in named.items() if array is not None}
-
-
-def _described(benchmark: Benchmark) -> dict[str, Any]:
-    own = {key: getattr(benchmark, key) for key in ("name", "scenario", "outputs", "digest")}
-    tasks = [
-        {"name": task.name, "classes": list(task.classes), "sizes": [len(part) for part in task.splits]}
-        for task in benchmark.tasks
-    ]
-    forms = {key: [array.dtype.str, list(array.shape)] for key, array in _arrays(benchmark).items()}
-    return {**own, "tasks": tasks, "arrays": forms}
-
-
-def _seal(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _mapped(folder: Path, name: str, form: list[Any]) -> Array:
-    array = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-    if [array.dtype.str, list(array.shape)] != form:
-        raise ValueError(f"{name}.npy is {array.dtype.str} {list(array.shape)}, not {form[0]} {form[1]}")
-    return np.asarray(array)
-
-
-def _publish(work: Path, folder: Path, benchmark: Benchmark) -> None:
-    try:
-        work.rename(folder)
-    except OSError:
-        held = open_saved(folder)
-        if (held.digest, held.name) != (benchmark.digest, benchmark.name):
-            raise ValueError(
-                f"{folder} holds another benchmark, {held.name}: choose another folder"
-            ) from None
 
 
 def _hint(word: str, known: Sequence[str]) -> str:

@@ -1,6 +1,5 @@
 import gzip
 import hashlib
-import json
 import os
 import pickle
 import struct
@@ -12,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from nai import datasets
 from nai.builders import permuted, split
-from nai.datasets import benchmark, load, open_saved, save
+from nai.datasets import benchmark, load
 
 COUNTS = {"train": 12, "t10k": 4}
 
@@ -246,61 +244,6 @@ def test_a_benchmark_may_come_from_a_module(tmp_path, monkeypatch):
 def test_a_wrong_name_or_option_is_answered_with_the_known_ones(name, options, message):
     with pytest.raises(ValueError, match=message):
         benchmark(name, **options)
-
-
-@pytest.fixture
-def toy():
-    return benchmark("split", dataset="digits", classes=3, scenario="class")
-
-
-def test_a_saved_benchmark_opens_as_the_same_one_in_read_only_maps(tmp_path, toy):
-    opened = open_saved(save(toy, tmp_path / "toy"))
-    assert (opened.digest, opened.name, opened.scenario, opened.outputs) == (
-        toy.digest,
-        toy.name,
-        "class",
-        10,
-    )
-    assert isinstance(opened.inputs.base, np.memmap)
-    with pytest.raises(ValueError, match="read-only"):
-        opened.inputs[0] = 0
-    for own, other in zip(toy.tasks, opened.tasks, strict=True):
-        assert (own.name, own.classes) == (other.name, other.classes)
-        assert all(map(np.array_equal, own.splits, other.splits))
-    assert all(map(torch.equal, toy.samples()[:3], opened.samples()[:3]))
-    anew = toy.of("x", "class", opened.tasks, inputs=opened.inputs, labels=opened.labels, scale=opened.scale)
-    assert anew.digest == toy.digest
-    assert anew.owners.tolist() == opened.owners.tolist()
-
-
-def test_saving_twice_is_saving_once_and_another_benchmark_does_not_overwrite(tmp_path, toy):
-    folder = save(toy, tmp_path / "toy")
-    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
-    save(toy, folder)
-    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
-    with pytest.raises(ValueError, match="holds another benchmark, split_digits: choose another folder"):
-        save(benchmark("split", dataset="digits"), folder)
-    assert [path.name for path in tmp_path.iterdir()] == ["toy"]
-
-
-def test_a_damaged_folder_is_refused(tmp_path, toy):
-    folder = save(toy, tmp_path / "toy")
-    described = folder / "benchmark.json"
-    sound = described.read_text()
-    described.write_text(json.dumps(json.loads(sound) | {"sha256": "0"}))
-    with pytest.raises(
-        ValueError, match=r"toy holds no sound benchmark \(benchmark.json was changed\): delete it"
-    ):
-        open_saved(folder)
-    described.write_text(sound)
-    np.save(folder / "labels.npy", toy.labels[:5])
-    with pytest.raises(ValueError, match=r"labels.npy is <i8 \[5\], not <i8 \[1797\]"):
-        open_saved(folder)
-    os.truncate(folder / "inputs.npy", 1000)
-    with pytest.raises(ValueError, match="holds no sound benchmark"):
-        open_saved(folder)
-    with pytest.raises(ValueError, match="holds no sound benchmark"):
-        open_saved(tmp_path / "absent")
 
 
 REAL = {
