@@ -13,6 +13,7 @@ sys.path.insert(0, str(ROOT))  # run from a clone, installed or not
 PRESETS = ROOT / "search_spaces" / "presets"
 FOUND_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "split_digits": ("head_to_head_digits", ()),
+    "split_mnist": ("head_to_head_split_mnist", ()),
 }
 """The study behind each preset, and the methods of it; none: all, which then share their training."""
 
