@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 
 PANELLED = (
+    "tasks",
+    "seeds",
     "components",
     "search_components",
     "agreement",

@@ -1,7 +1,7 @@
 // Draws the charts, and shows in each of them the order that was chosen in the table or in a chart.
 const nodes = document.querySelectorAll("[data-chart]");
 const choices = JSON.parse(document.getElementById("choices").textContent);
-const options = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
+const options = { responsive: true, displaylogo: false, modeBarButtons: [["toImage", "resetScale2d"]] };
 
 for (const node of nodes) {
   const chart = JSON.parse(document.getElementById(node.dataset.chart).textContent);

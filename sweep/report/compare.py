@@ -99,7 +99,7 @@ def _unlike(left: Judged, right: Judged) -> list[str]:
 
 def _all(group: Sequence[Compared]) -> list[tuple[str, Judged]]:
     """Every judged arm of every sweep, with its name on this page."""
-    return [(f"{one.name}: {each.label}", each) for one in group for each in one.page.judged]
+    return [(f"{one.name}: {each.name}", each) for one in group for each in one.page.judged]
 
 
 def _table(group: Sequence[Compared]) -> Panel | None:
@@ -107,8 +107,8 @@ def _table(group: Sequence[Compared]) -> Panel | None:
     lines = [
         (
             one.name,
-            line["label"],
-            origin(line),
+            one.page.names[line["suggestion"]],
+            origin(line, one.page.arms[line["suggestion"]].method),
             margin(line["mean"], line["half"]),
             percent(line["worst"]),
             percent(line["std"]),
@@ -118,7 +118,7 @@ def _table(group: Sequence[Compared]) -> Panel | None:
             str(line["missing"]),
         )
         for one in group
-        for line in one.results["table"]
+        for line in one.page.rows
     ]
     note = "Test accuracy over all tasks after the last one. Ranges over orders (AOPD, MOPD) grow with their "
     note += "number."
@@ -159,7 +159,7 @@ def _differences(group: Sequence[Compared]) -> Panel | None:
         if pair.mean is None or pair.won is None:
             continue
         half = None if pair.half is None else 100 * pair.half
-        label = f"{one.name}: {left.label} over {other.name}: {right.label}"
+        label = f"{one.name}: {left.name} over {other.name}: {right.name}"
         text = f"better in {percent(pair.won, 0)} of {pair.orders} orders"
         found.append(order_figures.Gain(label, 100 * pair.mean, half, text))
         spread = "" if pair.half is None else f" ± {points(pair.half)}"

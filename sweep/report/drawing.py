@@ -210,7 +210,7 @@ def _heatmap(axes: "Axes", trace: Trace, rows: Sequence[str], bars: Sequence[Tra
     image = axes.imshow(table, cmap=tones, norm=norm, aspect="auto", interpolation="nearest")
     places = 0 if ".0f" in trace["texttemplate"] else 1
     for (line, column), number in np.ndenumerate(table):
-        if np.isfinite(number):
+        if trace["texttemplate"] and np.isfinite(number):
             red, green, blue, _ = image.to_rgba(number)
             ink = "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
             axes.text(column, line, f"{number:.{places}f}", ha="center", va="center", color=ink, fontsize=8)

@@ -7,48 +7,70 @@ from sweep.report import figures, order_figures
 from sweep.report.sheet import Figure, Page, Panel, Table, percent, points
 
 Line = Mapping[str, Any]
+PARTS = ("order", "seed", "settings", "rest")
+PARTS_JUDGED = ("order", "seed", "rest")
+ONE_SEED = "One seed: the chance of the seed is in it."
 KENDALL = (
-    "Kendall's W says how far the orders rank them alike (1 all the same, 0 not at all); gain: what choosing "
-    "the best in each order would add, chosen on all seeds but one and judged on that."
+    "Kendall's W says how far the orders rank them alike (1 all the same, 0 not at all). First in: the share "
+    "of orders in which the best in the mean is the best. Winners: how many are best in some order. Gain: "
+    "points that choosing the best in each order would add, chosen on all seeds but one and judged on that."
 )
 
 
 def variance(page: Page) -> Panel | None:
     """Order, seed, or chance: where the differences between runs come from, and what would help."""
-    searched = [line for line in page.lines("search_components") if line["arms"] > 1]
-    lines = [line for line in page.lines("components") if line["arms"] == 1] + searched
+    known = {line["over"]: line for line in page.lines("components") if line["arms"] == 1}
+    judged = [(one.name, known[one.label]) for one in page.judged if one.label in known]
+    searched = [
+        (str(line["over"]).removeprefix("settings of "), line)
+        for line in page.lines("search_components")
+        if line["arms"] > 1
+    ]
     leader = page.leader
-    if not lines or leader is None:
+    if not (judged or searched) or leader is None:
         return None
-    parts = ("order", "seed", "settings", "rest")
-    series = [(part, [100 * (line[part] or 0.0) for line in lines]) for part in parts]
-    names = [str(line["over"]) + (" (search)" if line["arms"] > 1 else "") for line in lines]
-    advice = next((line["advice"] for line in lines if line["over"] == leader.label), lines[0]["advice"])
+    advice = known[leader.label]["advice"] if leader.label in known else searched[0][1]["advice"]
     note = (
         "Standard deviations, in points of accuracy, that order, seed, settings and the rest (their "
-        f"interplay and chance) add to single runs. {leader.label}: {advice}"
+        f"interplay and chance) add to single runs. {leader.name}: {advice}"
     )
-    header = ("of", *parts, "share of the order", "what would help", "orders × seeds", "failed", "missing")
-    table = Table(
-        header,
-        [
-            (
-                name,
-                *(points(line[part]) for part in parts),
-                percent(line["order_share"], 0),
-                line["advice"],
-                f"{line['orders']} × {line['seeds']}",
-                str(line["failed"]),
-                str(line["missing"]),
-            )
-            for name, line in zip(names, lines, strict=True)
-        ],
-    )
+    groups = (("What was judged", judged, PARTS_JUDGED), ("The settings of the search", searched, PARTS))
+    charts = tuple(_parted(title, lines, parts) for title, lines, parts in groups if lines)
+    return Panel("variance", "More orders, or more seeds?", note, charts, _parts_table(judged, searched))
+
+
+def _parted(title: str, lines: Sequence[tuple[str, Line]], parts: Sequence[str]) -> Figure:
+    """The parts of each line side by side on one row."""
+    series = [
+        (part, [(name, 100 * float(line[part])) for name, line in lines if line[part] is not None])
+        for part in parts
+    ]
     said = "; ".join(
-        f"{line['over']} order {points(line['order'])}, seed {points(line['seed'])}" for line in lines
+        f"{name} {', '.join(f'{part} {points(line[part])}' for part in parts if line[part] is not None)}"
+        for name, line in lines
     )
-    figure = Figure(order_figures.parts(names, series, "standard deviation (points)"), f"{note} {said}.")
-    return Panel("variance", "More orders, or more seeds?", note, (figure,), table)
+    rows = [name for name, _ in lines]
+    return Figure(
+        order_figures.marks(rows, series, "standard deviation (points)"), f"{title}: {said}.", title
+    )
+
+
+def _parts_table(judged: Sequence[tuple[str, Line]], searched: Sequence[tuple[str, Line]]) -> Table:
+    header = ("of", *PARTS, "share of the order", "what would help", "orders × seeds", "failed", "missing")
+    lines = [*judged, *((f"settings of {name} (search)", line) for name, line in searched)]
+    rows = [
+        (
+            name,
+            *(points(line[part]) for part in PARTS),
+            percent(line["order_share"], 0),
+            line["advice"],
+            f"{line['orders']} × {line['seeds']}",
+            str(line["failed"]),
+            str(line["missing"]),
+        )
+        for name, line in lines
+    ]
+    return Table(header, rows)
 
 
 def agreement(page: Page) -> Panel | None:
@@ -57,12 +79,13 @@ def agreement(page: Page) -> Panel | None:
     lines = [*page.lines("agreement"), *searched]
     if not lines:
         return None
+    names = {one.label: one.name for one in page.judged}
     header = ("of", "answer", "best in the mean", "ranked", "Kendall's W", "first in", "winners", "gain")
     rows = [
         (
             line["over"],
-            line["says"],
-            line["best"] or "–",
+            line["says"].removesuffix(ONE_SEED).strip(),
+            names.get(line["best"], line["best"]) or "–",
             str(line["items"]),
             "–" if line["w"] is None else f"{line['w']:.2f}",
             percent(line["first"], 0),
@@ -75,7 +98,9 @@ def agreement(page: Page) -> Panel | None:
         for line in lines
     ]
     table = Table((*header, "orders × seeds", "failed", "missing"), rows, words=3)
-    return Panel("agreement", "Does the best depend on the order?", KENDALL, table=table)
+    lone = any(line["says"].endswith(ONE_SEED) for line in lines)
+    note = f"{KENDALL} With one seed its chance is in the answer, too." if lone else KENDALL
+    return Panel("agreement", "Does the best depend on the order?", note, table=table)
 
 
 def precedence(page: Page) -> Panel | None:
@@ -106,7 +131,7 @@ def precedence(page: Page) -> Panel | None:
         title = f"Any time {ahead}" if ahead == "before" else ahead.capitalize()
         shown.append(Figure(chart, _harm(page, clear, ahead), title))
     note = (
-        f"Final accuracy of each task (lines) with {leader.label} in orders with another task (columns) "
+        f"Final accuracy of each task (lines) with {leader.name} in orders with another task (columns) "
         "ahead of it, less that in all other orders, in points. White: within the noise of the seeds, or not "
         "to be told. " + " ".join(figure.alt for figure in shown)
     )
@@ -124,12 +149,12 @@ def tradeoff(page: Page) -> Panel | None:
     chart = figures.pareto(
         groups, _dots("nothing beats these", best), ("learning accuracy", "1 − forgetting")
     )
-    said = "; ".join(line["label"] for line in best[:5]) + (" and others" if len(best) > 5 else "")
     note = (
         "Accuracy when just learned (plasticity) against 1 less what is forgotten (stability), validation "
-        "data of the search where there is one. No other setting is better in one and no worse in the other "
-        f"than: {said}."
+        f"data of the search where there is one. Ringed: the {len(best)} of {len(lines)} settings than which "
+        f"no other is better in one and no worse in the other, of {' and '.join(_methods(best))}."
     )
+    said = "; ".join(line["label"] for line in best)
     rows = [
         (
             line["label"],
@@ -144,8 +169,16 @@ def tradeoff(page: Page) -> Panel | None:
     ]
     header = ("settings", "plasticity", "stability", "front", "orders × seeds", "failed", "missing")
     return Panel(
-        "tradeoff", "What is kept for what is learned?", note, (Figure(chart, note),), Table(header, rows)
+        "tradeoff",
+        "What is kept for what is learned?",
+        note,
+        (Figure(chart, f"{note} These are: {said}."),),
+        Table(header, rows),
     )
+
+
+def _methods(lines: Sequence[Line]) -> list[str]:
+    return list(dict.fromkeys(str(line["method"]) for line in lines))
 
 
 def importance(page: Page) -> Panel | None:
@@ -161,7 +194,7 @@ def importance(page: Page) -> Panel | None:
     )
     note = (
         "Share of the differences between suggestions that each setting explains, in their mean over orders "
-        f"and in their worst order (fANOVA, Hutter et al. 2014): {said}."
+        f"and in their worst order (fANOVA, Hutter et al. 2014). {_weights(lines)}"
     )
     table = Table(
         ("setting", "of the mean", "of the worst order", "suggestions", "left out"),
@@ -176,8 +209,24 @@ def importance(page: Page) -> Panel | None:
             for name, line in zip(names, lines, strict=True)
         ],
     )
-    figure = Figure(order_figures.parts(names, series, "share of the variance (%)"), note)
+    chart = order_figures.parts(names, series, "share of the variance (%)")
+    figure = Figure(chart, f"{note} Mean and worst: {said}.")
     return Panel("importance", "Which setting mattered?", note, (figure,), table)
+
+
+def _weights(lines: Sequence[Line]) -> str:
+    """Which setting matters most, of each method that has several: for the mean, and for the worst order."""
+    said = []
+    for method in _methods(lines):
+        mine = [line for line in lines if line["method"] == method]
+        if len(mine) > 1:
+            tops = [
+                max(mine, key=lambda line: line[goal] or 0.0)["setting"].rpartition(".")[2]
+                for goal in ("mean", "worst")
+            ]
+            worst = "for both" if tops[0] == tops[1] else f"for the mean, {tops[1]} for the worst order"
+            said.append(f"{method} {tops[0]} {worst}")
+    return f"What matters most: {'; '.join(said)}." if said else ""
 
 
 def nearness(page: Page) -> Panel | None:
@@ -193,7 +242,7 @@ def nearness(page: Page) -> Panel | None:
         return None
     texts = [f"{line['orders']} orders" for line in known]
     dots = figures.Dots(
-        leader.label, [line["distance"] for line in known], [100 * line["accuracy"] for line in known], texts
+        leader.name, [line["distance"] for line in known], [100 * line["accuracy"] for line in known], texts
     )
     axes = ("pairs of tasks the other way round than in the best order", "mean accuracy (%)")
     said = {
@@ -205,7 +254,7 @@ def nearness(page: Page) -> Panel | None:
         f"{what} {value:+.2f}".replace("-", "−") for what, value in said.items() if value is not None
     )
     note = (
-        f"Mean final accuracy with {leader.label} by Kendall distance from the best order. Rank correlations "
+        f"Mean final accuracy with {leader.name} by Kendall distance from the best order. Rank correlations "
         f"over {related['orders']} orders: {ranks}."
     )
     return Panel(

@@ -1,6 +1,7 @@
 """Charts of the report as plain plotly data: the only keeper of plotly."""
 
 import html
+import math
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,7 +18,13 @@ DIVERGING = [[0.0, "#b35806"], [0.5, "#f7f7f7"], [1.0, "#2166ac"]]
 """Orange for less, blue for more, white for none. Source: Brewer's PuOr and RdBu, of which these are ends."""
 BOX_FROM = 8
 """Fewer points than this show no box: its quartiles would be drawn from next to nothing."""
-INK, GRID, GREY, CHOICE = "#1f2933", "#e4e7eb", "#9aa5b1", "#b3005e"
+INK, GRID, GREY, GREY_TEXT, CHOICE = "#1f2933", "#e4e7eb", "#9aa5b1", "#52606d", "#b3005e"
+COLUMN, LINE = 16, 22
+"""Letters of the names of columns and lines of a table in colours, before they are broken."""
+NUMBERS = ((6, ("%{z:.1f}", 12)), (8, ("%{z:.1f}", 10)), (12, ("%{z:.0f}", 10)), (math.inf, ("", 10)))
+"""How the numbers of a table in colours are written, by the columns that there are at most; none in many."""
+UNDER_AXIS = 58
+"""Pixels that numbers and title of an axis take."""
 CHOSEN = "chosen order"
 """Name of the last trace of a chart, to be filled with the order that a reader chooses."""
 
@@ -91,21 +98,25 @@ def spread(groups: Sequence[Spread]) -> Chart:
             fillcolor="rgba(0,0,0,0)",
         )
     add_chosen(figure, mode="markers")
-    figure.update_layout(layout(90 + 84 * len(groups)), showlegend=False)
+    figure.update_layout(layout(90 + (84 if len(groups) < 7 else 54) * len(groups)), showlegend=False)
     figure.update_xaxes(title="accuracy at the end (%)", gridcolor=GRID, zeroline=False)
     figure.update_yaxes(autorange="reversed", automargin=True)
     return plain(figure)
 
 
-def curve(lines: Sequence[Line], name: str, *, joined: bool) -> Chart:
-    """Mean (filled, solid) and worst order (open, dashed) against a searched setting; both optima ringed."""
+def curve(lines: Sequence[Line], name: str, *, joined: bool, legend: bool = True) -> Chart:
+    """Mean (filled, solid) and worst order (open, dashed) against a searched setting; both optima ringed.
+
+    Without `legend` only names of lines are told, not what filled, open and grey stand for.
+    """
     figure = blank()
     for number, line in enumerate(lines):
         _add_line(figure, line, number, joined=joined)
     _add_optima(figure, lines)
-    figure.update_layout(
-        layout(430 + 22 * len(lines)), legend={"orientation": "h", "y": -0.22, "yanchor": "top"}
-    )
+    if not legend:
+        _quiet(figure)
+    told = sum(trace.showlegend is not False for trace in figure.data)
+    figure.update_layout(legended(250, told if legend else 2 * told), showlegend=told > 0)
     log = _is_log([at for line in lines for at in line.at])
     scale: dict[str, Any] = (
         {"type": "log", "dtick": 1, "minor": {"ticks": "outside"}} if log else {"type": "linear"}
@@ -242,8 +253,7 @@ def _add_dots(figure: "go.Figure", group: Dots, colour: str, symbol: str) -> Non
 
 def style(figure: "go.Figure", x: str, y: str, *, lines: int) -> None:
     """Axes and legend of a plain chart."""
-    legend = {"orientation": "h", "y": -0.22, "yanchor": "top"}
-    figure.update_layout(layout(380 + 22 * lines), legend=legend)
+    figure.update_layout(legended(300, lines))
     figure.update_xaxes(title=html.escape(x), gridcolor=GRID, zeroline=False)
     figure.update_yaxes(title=html.escape(y), gridcolor=GRID, zeroline=False, automargin=True)
 
@@ -262,26 +272,27 @@ def heat(
 
     None is left white. `diverging`: colours that part at the middle of `span`.
     """
-    small = len(columns) > 6
+    places, size = next(style for most, style in NUMBERS if len(columns) <= most)
+    high = 38 if len(lines) < 9 else 28
     figure = blank()
     figure.add_heatmap(
         z=[list(line) for line in numbers],
-        x=names(columns, 12),
-        y=names(lines, 18),
+        x=names(columns, COLUMN),
+        y=names(lines, LINE),
         colorscale=DIVERGING if diverging else "Cividis",
         zmin=span[0],
         zmax=span[1],
-        texttemplate="%{z:.0f}" if small else "%{z:.1f}",
-        textfont={"size": 10 if small else 12},
+        texttemplate=places,
+        textfont={"size": size},
         hovertemplate=f"%{{y}}, %{{x}}: %{{z:.2f}} {unit}<extra></extra>",
         hoverongaps=False,
         colorbar={"title": {"text": unit}, "thickness": 10, "outlinewidth": 0},
         xgap=1,
         ygap=1,
     )
-    figure.update_layout(layout(150 + 38 * len(lines)))
-    figure.update_xaxes(title=axis, side="bottom", automargin=True, type="category")
-    figure.update_yaxes(autorange="reversed", automargin=True, type="category")
+    figure.update_layout(layout(150 + high * len(lines)))
+    figure.update_xaxes(title=axis, side="bottom", automargin=True, type="category", showgrid=False)
+    figure.update_yaxes(autorange="reversed", automargin=True, type="category", showgrid=False)
     return plain(figure)
 
 
@@ -327,6 +338,16 @@ def _add_optima(figure: "go.Figure", lines: Sequence[Line]) -> None:
     )
 
 
+def _quiet(figure: "go.Figure") -> None:
+    """No word in the legend but the names of lines, once each."""
+    for trace in figure.data:
+        name, _, what = str(trace.name).rpartition(": ")
+        if what == "mean" and name and trace.line.color != GREY:
+            trace.name = name
+        else:
+            trace.showlegend = False
+
+
 def layout(height: int) -> dict[str, Any]:
     return {
         "height": height,
@@ -336,6 +357,14 @@ def layout(height: int) -> dict[str, Any]:
         "font": {"family": "system-ui, sans-serif", "size": 13, "color": INK},
         "template": None,
     }
+
+
+def legended(plot: int, words: int) -> dict[str, Any]:
+    """Layout of a chart whose plot is so many pixels high, with a legend of so many words below its axis."""
+    below = UNDER_AXIS + 22 * ((words + 1) // 2)
+    legend = {"orientation": "h", "y": -UNDER_AXIS / plot, "yanchor": "top", "traceorder": "normal"}
+    margin = {"l": 8, "r": 8, "t": 36, "b": below}
+    return {**layout(36 + plot + below), "margin": margin, "legend": legend}
 
 
 def _is_log(values: Sequence[float]) -> bool:
@@ -349,5 +378,7 @@ def wrapped(text: str, width: int = 20) -> str:
 
 
 def plain(figure: "go.Figure") -> Chart:
+    """The chart as plain data, the title of its axis close to the numbers."""
+    figure.update_xaxes(title_standoff=8)
     chart: Chart = figure.to_plotly_json()
     return chart

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sweep.report.figures import (
     CHOICE,
     GREY,
+    GREY_TEXT,
     GRID,
     INK,
     OKABE_ITO,
@@ -15,6 +16,7 @@ from sweep.report.figures import (
     add_chosen,
     blank,
     layout,
+    legended,
     plain,
     style,
     wrapped,
@@ -62,7 +64,7 @@ def courses(group: Sequence[Course]) -> Chart:
     _add_courses(figure, group[len(group) - ends :], f"best {ends}", OKABE_ITO[0], 1.2, "diamond")
     _add_courses(figure, group[:ends], f"worst {ends}", OKABE_ITO[1], 2.6, "circle")
     add_chosen(figure, mode="lines+markers")
-    style(figure, "tasks trained", "mean accuracy of the tasks trained so far (%)", lines=3)
+    style(figure, "tasks trained", "accuracy on tasks so far (%)", lines=3)
     figure.update_xaxes(dtick=1)
     return plain(figure)
 
@@ -82,36 +84,42 @@ def ranges(tasks: Sequence[str], groups: Sequence[Range]) -> Chart:
         )
         for value, dash in ((group.mean, "dash"), (group.largest, "dot")):
             figure.add_vline(x=value, line={"color": colour, "dash": dash, "width": 1.5})
-    height = 150 + (18 * len(groups) + 14) * len(tasks)
-    figure.update_layout(layout(height), legend=_below(height), showlegend=True, barmode="group")
+    plot = (18 * len(groups) + 14) * len(tasks)
+    figure.update_layout(legended(plot, len(groups)), showlegend=True, barmode="group")
     figure.update_xaxes(title="best less worst order (points)", gridcolor=GRID, zeroline=False)
     figure.update_yaxes(autorange="reversed", automargin=True, type="category")
     return plain(figure)
 
 
 def gains(group: Sequence[Gain]) -> Chart:
-    """Mean differences with their intervals, one line each, and a line at none."""
+    """Mean differences with their intervals, one line each: blue above none, orange below, hollow unsure."""
     figure = blank()
-    for number, one in enumerate(group):
-        colour = OKABE_ITO[number % len(OKABE_ITO)]
-        bar = {"type": "data", "array": [one.half], "thickness": 2, "width": 7}
+    for one in group:
+        symbol, colour = _sign(one)
+        bar = {"type": "data", "array": [one.half], "thickness": 2, "width": 6}
         figure.add_scatter(
             x=[one.mean],
             y=[wrapped(one.label, 28)],
             mode="markers",
             name=html.escape(one.label),
-            marker={"symbol": SYMBOLS[number % len(SYMBOLS)], "size": 10, "color": colour},
+            marker={"symbol": symbol, "size": 9, "color": colour},
             error_x=None if one.half is None else bar,
             text=[html.escape(one.text)],
             hovertemplate="%{x:+.2f} points<br>%{text}<extra></extra>",
         )
     figure.add_vline(x=0, line={"color": INK, "width": 1})
-    figure.update_layout(layout(100 + 42 * len(group)), showlegend=False)
-    figure.update_xaxes(
-        title="difference on the same orders and seeds (points)", gridcolor=GRID, zeroline=False
-    )
+    height = 92 + sum(12 + 16 * (1 + wrapped(one.label, 28).count("<br>")) for one in group)
+    figure.update_layout(layout(height), showlegend=False)
+    figure.update_xaxes(title="points of accuracy", gridcolor=GRID, zeroline=False)
     figure.update_yaxes(autorange="reversed", automargin=True, type="category")
     return plain(figure)
+
+
+def _sign(one: Gain) -> tuple[str, str]:
+    """Symbol and colour of a difference: by its sign, where it can be told from none."""
+    if one.half is None or abs(one.mean) <= one.half:
+        return "circle-open", GREY_TEXT
+    return ("circle", OKABE_ITO[0]) if one.mean > 0 else ("diamond", OKABE_ITO[1])
 
 
 def parts(rows: Sequence[str], series: Sequence[tuple[str, Sequence[float]]], axis: str) -> Chart:
@@ -126,10 +134,38 @@ def parts(rows: Sequence[str], series: Sequence[tuple[str, Sequence[float]]], ax
             marker={"color": OKABE_ITO[number % len(OKABE_ITO)]},
             hovertemplate="%{y}: %{x:.2f}<extra></extra>",
         )
-    height = 150 + (14 * len(series) + 12) * len(rows)
-    figure.update_layout(layout(height), legend=_below(height), showlegend=True, barmode="group")
+    plot = (14 * len(series) + 12) * len(rows)
+    figure.update_layout(legended(plot, len(series)), showlegend=True, barmode="group")
     figure.update_xaxes(title=axis, gridcolor=GRID, zeroline=False)
     figure.update_yaxes(autorange="reversed", automargin=True, type="category")
+    return plain(figure)
+
+
+def marks(rows: Sequence[str], series: Sequence[tuple[str, Sequence[tuple[str, float]]]], axis: str) -> Chart:
+    """Marks on rows, a symbol and colour for each of the series; `axis`: what the values are."""
+    figure = blank()
+    for number, (name, found) in enumerate(series):
+        symbol = SYMBOLS[number % len(SYMBOLS)]
+        figure.add_scatter(
+            x=[value for _, value in found],
+            y=[wrapped(row, 28) for row, _ in found],
+            mode="markers",
+            name=html.escape(name),
+            marker={"symbol": symbol, "size": 9, "color": OKABE_ITO[number % len(OKABE_ITO)]},
+            hovertemplate="%{y}: %{x:.2f}<extra></extra>",
+        )
+    plot = sum(12 + 16 * (1 + wrapped(row, 28).count("<br>")) for row in rows)
+    figure.update_layout(legended(plot, len(series)), showlegend=True)
+    figure.update_xaxes(title=axis, gridcolor=GRID, zeroline=False)
+    order = [wrapped(row, 28) for row in rows]
+    figure.update_yaxes(
+        autorange="reversed",
+        automargin=True,
+        type="category",
+        categoryorder="array",
+        categoryarray=order,
+        gridcolor=GRID,
+    )
     return plain(figure)
 
 
@@ -153,11 +189,6 @@ def by_position(groups: Sequence[tuple[str, Sequence[float], Sequence[float | No
     style(figure, "position in the order", "final accuracy of the task there (%)", lines=len(groups))
     figure.update_xaxes(dtick=1)
     return plain(figure)
-
-
-def _below(height: int) -> dict[str, object]:
-    """A legend under the title of the axis of a chart of so many pixels."""
-    return {"orientation": "h", "y": -58 / (height - 84), "yanchor": "top", "traceorder": "normal"}
 
 
 def _add_courses(

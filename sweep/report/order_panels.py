@@ -9,8 +9,11 @@ from sweep.analysis import Order
 from sweep.analysis.arms import Floats
 from sweep.analysis.tables import final_averages
 from sweep.report import figures, order_figures
-from sweep.report.sheet import Figure, Judged, Page, Panel, Table, key, percent
+from sweep.report.floors import floor_columns, floor_note
+from sweep.report.sheet import Figure, Judged, Page, Panel, Table, gaps, key, over, percent
 
+FEW = 3
+"""Methods whose bars can be told apart side by side."""
 DRAWN = 300
 """Orders drawn as lines; of more the extremes and a sample, evenly over the ranks."""
 LISTED = 2000
@@ -28,8 +31,8 @@ def spread(page: Page) -> Panel | None:
         for one in groups
         for value, text in zip(one.values, one.texts, strict=True)
     ]
-    note = "One point for each order, seeds averaged; the box holds the middle half of the orders. "
-    note += "Hold the pointer over one to see its order, press it to see that order everywhere."
+    note = "One point for each order, seeds averaged; the box holds the middle half of the orders. Hold the "
+    note += f"pointer over one to see its order, press it to see that order everywhere.{gaps(page.judged)}"
     chart = figures.spread(groups)
     alt = f"Accuracy in each order: {'; '.join(said)}."
     figure = Figure(chart, alt, chosen=_points(groups))
@@ -56,7 +59,7 @@ def courses(page: Page) -> Panel | None:
     }
     less = f" {len(drawn)} of {len(ranked)} orders are drawn." if len(drawn) < len(ranked) else ""
     note = (
-        f"Test accuracy of {one.label} on the tasks trained so far, after each of them, seeds averaged.{less}"
+        f"Test accuracy of {one.name} on the tasks trained so far, after each of them, seeds averaged.{less}"
     )
     drop = int(np.diff(seen[ranked[0]]).argmin())
     alt = f"{note} The worst order loses most with its task {drop + 2}."
@@ -71,22 +74,43 @@ def fragile(page: Page) -> Panel | None:
         return None
     ranges = [
         order_figures.Range(
-            one.label, _rounded(100 * _opd(one)), 100 * one.line["aopd"], 100 * one.line["mopd"]
+            one.name, _rounded(100 * _opd(one)), 100 * one.line["aopd"], 100 * one.line["mopd"]
         )
         for one in shown
     ]
     tasks = [page.task(home) for home in range(len(ranges[0].values))]
-    most = int(np.argmax(ranges[0].values))
-    over = ", ".join(f"{one.label} {one.line['orders']} orders" for one in shown)
+    first = next((one for one, each in zip(ranges, shown, strict=True) if each == page.leader), ranges[0])
+    most = int(np.argmax(first.values))
     note = (
-        "Best less worst final accuracy of each task over orders (OPD), seeds averaged; lines: mean (AOPD, "
-        f"dashed) and largest (MOPD, dotted). It grows with the number of orders: {over}. "
-        f"With {ranges[0].label} it is largest for {tasks[most]}: {ranges[0].values[most]:.2f} points."
+        "Best less worst final accuracy of each task over orders (OPD), in points, seeds averaged; AOPD is "
+        "the mean over tasks, MOPD the largest. "
+        f"It grows with the number of orders: {over(shown)}.{gaps(shown)} "
+        f"With {first.label} it is largest for {tasks[most]}: {first.values[most]:.2f} points."
     )
-    lines = [(task, *(f"{one.values[home]:.2f}" for one in ranges)) for home, task in enumerate(tasks)]
-    table = Table(("task", *(one.label for one in ranges)), lines)
-    figure = Figure(order_figures.ranges(tasks, ranges), note)
-    return Panel("fragile", "Which tasks does the order move most?", note, (figure,), table)
+    floors = floor_columns(page, shown)
+    noise = floor_note(page)
+    header = ("task", *(one.label for one in ranges), *(name for name, _ in floors))
+    columns = [*([f"{value:.2f}" for value in one.values] for one in ranges), *(texts for _, texts in floors)]
+    table = Table(header, list(zip(tasks, *columns, strict=True)))
+    said = "; ".join(f"{one.label} {one.mean:.2f} and {one.largest:.2f}" for one in ranges)
+    figure = Figure(_ranged(tasks, ranges), f"{note} AOPD and MOPD: {said}.")
+    return Panel("fragile", "Which tasks does the order move most?", note + noise, (figure,), table)
+
+
+def _ranged(tasks: Sequence[str], ranges: Sequence[order_figures.Range]) -> figures.Chart:
+    """Bars for a few methods, a table in colours for many."""
+    if len(ranges) <= FEW:
+        return order_figures.ranges(tasks, ranges)
+    cells = [[*one.values, round(one.mean, 3), round(one.largest, 3)] for one in ranges]
+    most = max(max(line) for line in cells)
+    return figures.heat(
+        cells,
+        lines=[one.label for one in ranges],
+        columns=[*tasks, "AOPD", "MOPD"],
+        span=(0.0, max(1.0, most)),
+        axis="task, and their mean and largest",
+        unit="points",
+    )
 
 
 def matrices(page: Page) -> Panel | None:
@@ -107,7 +131,7 @@ def matrices(page: Page) -> Panel | None:
         figures_ += [_over(stack.std(0, ddof=1), "standard deviation over orders", None)]
         figures_ += [_waiting(page, arrived, span)]
     note = (
-        f"Test accuracy of {one.label}, in per cent, seeds averaged. Along a line: how well each task is "
+        f"Test accuracy of {one.name}, in per cent, seeds averaged. Along a line: how well each task is "
         "known at that time. Down a column: how a task is learned and forgotten."
     )
     return Panel("matrices", "Where is it forgotten?", note, tuple(figures_))
@@ -118,10 +142,11 @@ def orders(page: Page) -> Panel | None:
     one = page.leader
     if one is None:
         return None
-    columns = [
-        dict(zip(each.runs.orders, final_averages(each.runs).mean(1), strict=True)) for each in page.judged
+    ours, *columns = [
+        dict(zip(each.runs.orders, final_averages(each.runs).mean(1), strict=True))
+        for each in (one, *page.judged)
     ]
-    ranked = sorted(columns[0], key=lambda order: (columns[0][order], order))
+    ranked = sorted(ours, key=lambda order: (ours[order], order))
     shown = ranked if len(ranked) <= LISTED else [*ranked[: LISTED // 2], *ranked[-LISTED // 2 :]]
     rank = {order: place for place, order in enumerate(ranked, start=1)}
     first = [page.task(order[0]) for order in shown]
@@ -135,15 +160,15 @@ def orders(page: Page) -> Panel | None:
         )
         for order, name in zip(shown, first, strict=True)
     ]
-    header = ("order", "by number", "first", "rank", *(each.label for each in page.judged))
+    header = ("order", "by number", "first", "rank", *(each.name for each in page.judged))
     less = (
         f" The worst and the best {LISTED // 2} of {len(ranked)} are listed."
         if len(shown) < len(ranked)
         else ""
     )
     note = (
-        f"Test accuracy at the end, seeds averaged; rank 1 is the worst for {one.label}.{less} Choose an "
-        "order to see it in the other charts; press a column's name to sort."
+        f"Test accuracy at the end, seeds averaged; rank 1 is the worst for {one.name}.{less} Choose an "
+        f"order to see it in the other charts; press a column's name to sort.{gaps(page.judged)}"
     )
     table = Table(header, lines, words=3, keys=[key(order) for order in shown])
     return Panel("orders", "Every order", note, table=table)
@@ -153,7 +178,7 @@ def orders(page: Page) -> Panel | None:
 def _spread(page: Page, one: Judged) -> figures.Spread:
     values = _rounded(100 * final_averages(one.runs).mean(1))
     texts, keys = zip(*((page.order(order), key(order)) for order in one.runs.orders), strict=True)
-    return figures.Spread(one.label, values, texts, keys)
+    return figures.Spread(one.name, values, texts, keys)
 
 
 def _points(groups: Sequence[figures.Spread]) -> dict[str, dict[str, Any]]:
@@ -252,7 +277,7 @@ def _waiting(page: Page, arrived: dict[Order, Floats], span: tuple[float, float]
     chosen = {}
     for order, matrix in arrived.items():
         columns = _names(page, order)
-        x, y = figures.names(columns, 12), figures.names(_after(columns), 18)
+        x, y = figures.names(columns, figures.COLUMN), figures.names(_after(columns), figures.LINE)
         chosen[key(order)] = {"z": [[_known(line) for line in matrix]], "x": [x], "y": [y]}
     alt = "Accuracy matrix of the order that is chosen in the table of orders or in a chart."
     return Figure(shown.chart, alt, "Chosen order", chosen=chosen, waits=True)

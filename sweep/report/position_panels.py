@@ -1,11 +1,16 @@
 """The panel on places in the order: what being early or late does to each task."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from sweep.analysis import Crossing
 from sweep.analysis.arms import Floats
 from sweep.report import figures, order_figures
-from sweep.report.sheet import Figure, Page, Panel
+from sweep.report.sheet import Figure, Judged, Page, Panel, gaps
+
+MOST_LINES = 5
+"""Methods whose lines can be told apart."""
 
 
 def position(page: Page) -> Panel | None:
@@ -27,17 +32,32 @@ def position(page: Page) -> Panel | None:
         )
         for table, what in ((final, "Accuracy at the end"), (learned, "Accuracy when just learned"))
     ]
+    return Panel("position", "Is being early harmful?", _note(one), (*heats, _all(page, places)))
+
+
+def _note(one: Judged) -> str:
+    count, seeds = len(one.runs.orders), len(one.runs.seeds)
+    said = f"Test accuracy with {one.name}, over {count} orders × {seeds} seeds.{gaps([one])}"
+    return f"{said} White: no order has the task there."
+
+
+def _all(page: Page, places: Sequence[str]) -> Figure:
+    """The mean over tasks by place, with every method: lines for a few, a table in colours for many."""
     groups: list[tuple[str, list[float], list[float | None]]] = [
-        (each.label, [float(value) for value in 100 * np.nanmean(placed(each.runs)[0], axis=0)], [])
+        (each.name, [round(float(value), 3) for value in 100 * np.nanmean(placed(each.runs)[0], axis=0)], [])
         for each in page.judged
     ]
-    said = ", ".join(f"{place} {value:.2f} %" for place, value in zip(places, groups[0][1], strict=True))
-    line = Figure(order_figures.by_position(groups), f"Mean over tasks for {one.label}: {said}.", "All tasks")
-    note = (
-        f"Test accuracy with {one.label}, over {len(one.runs.orders)} orders × {len(one.runs.seeds)} seeds. "
-        "White: no order has the task there."
+    said = "; ".join(
+        f"{name}: {', '.join(f'{place} {value:.1f} %' for place, value in zip(places, values, strict=True))}"
+        for name, values, _ in groups
     )
-    return Panel("position", "Is being early harmful?", note, (*heats, line))
+    chart = order_figures.by_position(groups)
+    if len(groups) > MOST_LINES:
+        low = min(min(values) for _, values, _ in groups)
+        names = [name for name, _, _ in groups]
+        cells = [values for _, values, _ in groups]
+        chart = figures.heat(cells, lines=names, columns=places, span=(low, 100.0), axis="place in the order")
+    return Figure(chart, f"Mean over tasks at the end. {said}.", "Mean over tasks at the end, every method")
 
 
 def placed(runs: Crossing) -> tuple[Floats, Floats]:

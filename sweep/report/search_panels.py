@@ -6,27 +6,67 @@ from typing import Any
 
 from sweep.analysis.arms import numeric
 from sweep.report import figures
-from sweep.report.sheet import Figure, Page, Panel, Table, percent
+from sweep.report.sheet import Figure, Page, Panel, Table, number, percent
 
 Suggestion = Mapping[str, Any]
+MOST_METHODS = 4
+"""Methods whose suggestions can be told apart in one chart."""
+LEGEND = (
+    "Validation accuracy over the search orders: filled marks are means, open ones worst orders, rings the "
+    "best of each, grey crosses suggestions without all orders."
+)
 
 
 def course(page: Page) -> Panel | None:
     """What each suggestion reached, in turn, and after how many orders the poor ones were dropped."""
-    dots = [dots for contest in page.results["contests"] for dots in _dots(page, contest)]
+    contests = page.results["contests"]
+    dots = [dots for contest in contests for dots in _dots(page, contest)]
     if not dots:
         return None
     goal = page.results["goals"][0]
-    counts = [
-        f"{contest['method']}: {contest['ranked']} of {len(contest['suggestions'])} ran on all "
-        f"{len(page.results['orders']['search'])} search orders"
-        for contest in page.results["contests"]
-    ]
-    note = f"Mean validation accuracy of each suggestion, in the order tried. {'; '.join(counts)}. "
-    note += f"Chosen by {goal['words']}. {_saved(page)}"
+    orders = len(page.results["orders"]["search"])
+    whole = sum(contest["ranked"] for contest in contests)
+    tried = sum(len(contest["suggestions"]) for contest in contests)
+    note = f"Mean validation accuracy of each suggestion, by number. {whole} of {tried} ran on all {orders} "
+    note += f"search orders. Chosen by {goal['words']}. {_saved(page)}"
     table = Table(("method", "number", "settings", "orders", "mean"), _tries(page), words=1)
-    chart = Figure(figures.course(dots), note)
+    if len(contests) > MOST_METHODS:
+        note += " Colour: points below the best of the method; white: dropped, or not run on all orders."
+        return Panel("course", "How did the search go?", note, (_below_best(page),), table)
+    counts = [
+        f"{contest['method']}: {contest['ranked']} of {len(contest['suggestions'])}" for contest in contests
+    ]
+    chart = Figure(figures.course(dots), f"{note} On all orders: {'; '.join(counts)}.")
     return Panel("course", "How did the search go?", note, (chart,), table)
+
+
+def _below_best(page: Page) -> Figure:
+    """How far each suggestion is below the best of its method, by number: a line for each method."""
+    known = {one["suggestion"]: one for one in page.results["search"]}
+    contests = page.results["contests"]
+    longest = max(len(contest["suggestions"]) for contest in contests)
+    cells, said = [], []
+    for contest in contests:
+        means = [_whole_mean(page, known.get(name)) for name in contest["suggestions"]]
+        best = max((mean for mean in means if mean is not None), default=0.0)
+        below = [None if mean is None else round(100 * (best - mean), 2) for mean in means]
+        cells.append([*below, *[None] * (longest - len(below))])
+        said.append(f"{contest['method']} best {percent(best)}, at number {means.index(best)}")
+    deep = sorted(value for line in cells for value in line if value is not None)
+    chart = figures.heat(
+        cells,
+        lines=[contest["method"] for contest in contests],
+        columns=[str(number) for number in range(longest)],
+        span=(0.0, max(1.0, deep[int(0.9 * (len(deep) - 1))])),
+        axis="number of the suggestion",
+        unit="points",
+    )
+    return Figure(chart, f"Points below the best of each method, by suggestion: {'; '.join(said)}.")
+
+
+def _whole_mean(page: Page, one: Suggestion | None) -> float | None:
+    """The mean of a suggestion that has all search orders and seeds on record."""
+    return float(one["mean"]) if one is not None and _whole(page, one) else None
 
 
 def pareto(page: Page) -> Panel | None:
@@ -53,10 +93,27 @@ def curve(page: Page) -> Panel | None:
     groups = _by_method(page.results["curve"])
     if not groups:
         return None
-    charts = [_curve(page, method, points, titled=len(groups) > 1) for method, points in groups]
+    several = len(groups) > 1
+    charts = [_curve(page, method, points, titled=several) for method, points in groups]
     names = list(dict.fromkeys(_setting(points) for _, points in groups))
-    note = " ".join(chart.alt for chart in charts)
-    return Panel("curve", f"What does {' and '.join(names)} do?", note, tuple(charts), _search(page))
+    asked = (
+        f"What does {names[0]} do?"
+        if len(names) == 1
+        else f"What do {', '.join(names[:-1])} and {names[-1]} do?"
+    )
+    note = f"{_apart(page, groups)} {LEGEND}" if several else charts[0].alt
+    return Panel("curve", asked, note, tuple(charts), _search(page))
+
+
+def _apart(page: Page, groups: Sequence[tuple[str, Sequence[Suggestion]]]) -> str:
+    """For which methods the best of the mean is not the best of the worst order."""
+    apart = [
+        method
+        for method, points in groups
+        if len({top["suggestion"] for top in _tops([one for one in points if _whole(page, one)])}) > 1
+    ]
+    said = f"{', '.join(apart)} ({len(apart)} of {len(groups)} methods)" if apart else "no method"
+    return f"What is best in the mean is not best in the worst order for {said}."
 
 
 def search(page: Page) -> Panel | None:
@@ -144,13 +201,31 @@ def _curve(page: Page, method: str, points: Sequence[Suggestion], *, titled: boo
     name = _setting(points)
     varying = [key for key, values in page.results["searched"][method].items() if numeric(values)]
     whole = [point for point in points if _whole(page, point)]
-    chart = figures.curve(_lines(page, points), name, joined=len(varying) == 1)
+    chart = figures.curve(_lines(page, points), name, joined=len(varying) == 1, legend=not titled)
     lacking = (
         f", {len(points) - len(whole)} of them without all orders (grey)" if len(points) > len(whole) else ""
     )
     of = f" of {method}" if titled else ""
     said = f"Validation accuracy of {len(points)} suggestions{of}{lacking}. {_optima(whole, name)}"
-    return Figure(chart, said, method if titled else "")
+    return Figure(chart, said, _title(method, whole, name) if titled else "")
+
+
+def _title(method: str, points: Sequence[Suggestion], name: str) -> str:
+    """A method, and where it is best."""
+    mean, worst = ([number(top["at"]) for top in _tops(points)] or ["", ""])[:2]
+    if not mean:
+        return method
+    return f"{method}: best {name} {mean}" + ("" if mean == worst else f", for the worst order {worst}")
+
+
+def _tops(points: Sequence[Suggestion]) -> list[Suggestion]:
+    """The suggestion with the best mean and that with the best worst order; none of none."""
+    if not points:
+        return []
+    return [
+        max(points, key=lambda point: (point["mean"], point["worst"])),
+        max(points, key=lambda point: (point["worst"], point["mean"])),
+    ]
 
 
 def _setting(points: Sequence[Suggestion]) -> str:
@@ -167,12 +242,11 @@ def _optima(points: Sequence[Suggestion], name: str) -> str:
     """Which suggestion is best in the mean and which in the worst order."""
     if not points:
         return "None can be called best yet."
-    mean = max(points, key=lambda point: (point["mean"], point["worst"]))
-    worst = max(points, key=lambda point: (point["worst"], point["mean"]))
-    said = f"Best mean {percent(mean['mean'])} at {name} {mean['at']:.3g}"
+    mean, worst = _tops(points)
+    said = f"Best mean {percent(mean['mean'])} at {name} {number(mean['at'])}"
     if mean["suggestion"] == worst["suggestion"]:
         return f"{said}, which is best in the worst order too ({percent(worst['worst'])})."
-    return f"{said}, but best worst order {percent(worst['worst'])} at {name} {worst['at']:.3g}."
+    return f"{said}, but best worst order {percent(worst['worst'])} at {name} {number(worst['at'])}."
 
 
 def _lines(page: Page, points: Sequence[Suggestion]) -> list[figures.Line]:

@@ -1,5 +1,6 @@
 """What a report is made of: the page's data, panels with charts and tables, and how numbers are written."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -55,16 +56,25 @@ class Panel:
 
 @dataclass(frozen=True)
 class Judged:
-    """A line of the summary table that has figures, its arm, and the runs that the figures are of."""
+    """A line of the summary table that has figures, its arm, the runs that the figures are of, its name.
+
+    The name is the method's alone where that tells it from all others, else its label.
+    """
 
     line: Mapping[str, Any]
     arm: Arm
     runs: Crossing
+    name: str
 
     @property
     def label(self) -> str:
-        """Its name in charts and tables."""
+        """Its method and the settings in which arms of that method differ."""
         return str(self.line["label"])
+
+    @property
+    def size(self) -> str:
+        """Over how many orders and seeds its figures are."""
+        return f"{self.line['orders']} × {self.line['seeds']}"
 
 
 @dataclass(frozen=True)
@@ -92,20 +102,38 @@ class Page:
         return self.tables.get(name, ())
 
     @cached_property
+    def names(self) -> Mapping[str, str]:
+        """Short names of all in the summary table, by suggestion."""
+        lines = self.results["table"]
+        methods = Counter(self.arms[line["suggestion"]].method for line in lines)
+        return {
+            line["suggestion"]: method if methods[method] == 1 else str(line["label"])
+            for line in lines
+            for method in [self.arms[line["suggestion"]].method]
+        }
+
+    @cached_property
     def judged(self) -> list[Judged]:
-        """Lines of the summary table that have figures."""
+        """Lines of the summary table that have figures, the best mean first."""
         orders, seeds = self.cells()
-        found = []
-        for line in self.results["table"]:
-            if line["mean"] is not None:
-                arm = self.arms[line["suggestion"]]
-                found.append(Judged(line, arm, crossing(arm, orders, seeds)))
-        return found
+        known = [line for line in self.results["table"] if line["mean"] is not None]
+        return [
+            Judged(line, arm, crossing(arm, orders, seeds), self.names[line["suggestion"]])
+            for line in sorted(known, key=lambda line: -float(line["mean"]))
+            for arm in [self.arms[line["suggestion"]]]
+        ]
 
     @property
     def leader(self) -> Judged | None:
-        """The best of all, or the first baseline where nothing was searched."""
-        return next(iter(self.judged), None)
+        """The one that the search chose, or the first baseline where nothing was searched."""
+        places = {line["suggestion"]: place for place, line in enumerate(self.results["table"])}
+        return min(self.judged, key=lambda one: places[one.line["suggestion"]], default=None)
+
+    @property
+    def rows(self) -> Sequence[Mapping[str, Any]]:
+        """The summary table as charts have it: the best mean first, then those without a run."""
+        none = [line for line in self.results["table"] if line["mean"] is None]
+        return [*(one.line for one in self.judged), *none]
 
     def cells(self) -> tuple[list[Order], list[Seed]]:
         """Confirmation orders and seeds."""
@@ -121,6 +149,23 @@ class Page:
         return " → ".join(self.task(int(home)) for home in order)
 
 
+def over(group: Sequence[Judged]) -> str:
+    """Over how many orders and seeds they all are, or each of those that differ."""
+    sizes = list(dict.fromkeys(one.size for one in group))
+    if len(sizes) == 1:
+        return f"{sizes[0].replace(' × ', ' orders × ')} seeds"
+    return ", ".join(f"{one.name} {one.size}" for one in group) + " (orders × seeds)"
+
+
+def gaps(group: Sequence[Judged]) -> str:
+    """Runs that failed or are missing, of those who have such; nothing where none has."""
+    lines = [(one.name, one.line["failed"], one.line["missing"]) for one in group]
+    said = [
+        f"{name} {failed} failed, {missing} missing" for name, failed, missing in lines if failed or missing
+    ]
+    return f" Without runs of {'; '.join(said)}." if said else ""
+
+
 def key(order: Sequence[int]) -> str:
     """An order as the page's script and readers' programs may name it: "2-0-1"."""
     return "-".join(map(str, order))
@@ -131,15 +176,15 @@ def percent(share: float | None, digits: int = 2) -> str:
     return "–" if share is None else f"{100 * share:.{digits}f} %"
 
 
-def origin(line: Mapping[str, Any]) -> str:
-    """Where the settings of a line of the summary table come from, and the suggestion's name."""
-    name = line["suggestion"][:6]
+def origin(line: Mapping[str, Any], method: str) -> str:
+    """The settings of a line of the summary table that were searched, and where they come from."""
     if line["role"] == "baseline":
-        return f"{name}: given by the space"
+        return "given by the space"
+    chosen = str(line["label"]).removeprefix(method).strip()
     if not line["of"]:
-        return f"{name}: {line['tuning']}"  # nothing was searched: settings were chosen within each run
+        return f"{chosen} {line['tuning']}".strip()  # nothing was searched: chosen within each run
     place = "best" if line["place"] == 1 else f"{line['place']}. best"
-    return f"{name}: {place} of {line['of']}, {line['tuning']}"
+    return f"{chosen} ({place} of {line['of']}, {line['suggestion'][:6]})".strip()
 
 
 def points(share: float | None) -> str:
@@ -150,3 +195,8 @@ def points(share: float | None) -> str:
 def margin(mean: float | None, half: float | None) -> str:
     """A mean with its half-width, both shares, as per cent."""
     return percent(mean) if mean is None or half is None else f"{100 * mean:.2f} ± {100 * half:.2f} %"
+
+
+def number(value: float) -> str:
+    """A setting in three digits, without a power of ten where that is short."""
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"

@@ -120,7 +120,7 @@ def test_points_of_the_spread_are_the_seed_averages_of_the_orders(complete):
     rows = [one for one in made() if one["method"] == "finetune"]
     finals = {(tuple(one["order"]), one["seed_init"]): np.mean(one["test"][-1]) for one in rows}
     expected = [50 * (finals[order, 0] + finals[order, 1]) for order in CONFIRM]
-    assert [box["name"] for box in boxes] == ["nai strength=0.1", "finetune", "chosen order"]
+    assert [box["name"] for box in boxes] == ["nai", "finetune", "chosen order"]
     assert boxes[1]["x"] == pytest.approx(expected, abs=1e-3)
 
 
