@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from sweep.analysis.arms import setting
+from sweep.analysis.arms import numeric, setting
 from sweep.report.position_panels import first_place
 from sweep.report.sheet import Judged, Page, margin, percent, points
 
@@ -30,7 +30,8 @@ def _settings(page: Page, one: Judged) -> Answer | None:
     if one.line["role"] != "best":
         return None
     searched = page.results["searched"].get(one.line["contest"], {})
-    values = {name.rpartition(".")[2]: setting(one.arm, name) for name in searched}
+    numbers_first = sorted(searched, key=lambda name: not numeric(searched[name]))
+    values = {name.rpartition(".")[2]: setting(one.arm, name) for name in numbers_first}
     said = ", ".join(f"{name} {_value(value)}" for name, value in values.items() if value is not None)
     place = (
         f"the best of {one.line['of']} suggestions" if one.line["place"] == 1 else "a confirmed suggestion"

@@ -3,8 +3,15 @@ const nodes = document.querySelectorAll("[data-chart]");
 const choices = JSON.parse(document.getElementById("choices").textContent);
 const options = { responsive: true, displaylogo: false, modeBarButtons: [["toImage", "resetScale2d"]] };
 
+// On a phone a table in colours has room for its numbers or for its scale, and for numbers of few columns alone.
+function narrow(trace) {
+  const few = trace.x.length <= 5;
+  Object.assign(trace, few ? { showscale: false, textfont: { size: 10 } } : { texttemplate: "" });
+}
+
 for (const node of nodes) {
   const chart = JSON.parse(document.getElementById(node.dataset.chart).textContent);
+  if (innerWidth < 600) for (const trace of chart.data) if (trace.type === "heatmap") narrow(trace);
   const drawn = Plotly.newPlot(node, chart.data, chart.layout, options);
   drawn.then(() => node.on("plotly_click", ({ points: [point] }) => { if (point.customdata) choose(point.customdata); }));
 }

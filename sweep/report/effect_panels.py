@@ -50,9 +50,7 @@ def _parted(title: str, lines: Sequence[tuple[str, Line]], parts: Sequence[str])
         for name, line in lines
     )
     rows = [name for name, _ in lines]
-    return Figure(
-        order_figures.marks(rows, series, "standard deviation (points)"), f"{title}: {said}.", title
-    )
+    return Figure(order_figures.marks(rows, series, "std (points)"), f"{title}: {said}.", title)
 
 
 def _parts_table(judged: Sequence[tuple[str, Line]], searched: Sequence[tuple[str, Line]]) -> Table:

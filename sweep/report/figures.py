@@ -23,6 +23,8 @@ COLUMN, LINE = 16, 22
 """Letters of the names of columns and lines of a table in colours, before they are broken."""
 NUMBERS = ((6, ("%{z:.1f}", 12)), (8, ("%{z:.1f}", 10)), (12, ("%{z:.0f}", 10)), (math.inf, ("", 10)))
 """How the numbers of a table in colours are written, by the columns that there are at most; none in many."""
+LEAST = 100
+"""Pixels of a plot below which its parts stand on each other."""
 UNDER_AXIS = 58
 """Pixels that numbers and title of an axis take."""
 CHOSEN = "chosen order"
@@ -116,7 +118,7 @@ def curve(lines: Sequence[Line], name: str, *, joined: bool, legend: bool = True
     if not legend:
         _quiet(figure)
     told = sum(trace.showlegend is not False for trace in figure.data)
-    figure.update_layout(legended(250, told if legend else 2 * told), showlegend=told > 0)
+    figure.update_layout(legended(250, told), showlegend=told > 0)
     log = _is_log([at for line in lines for at in line.at])
     scale: dict[str, Any] = (
         {"type": "log", "dtick": 1, "minor": {"ticks": "outside"}} if log else {"type": "linear"}
@@ -361,7 +363,7 @@ def layout(height: int) -> dict[str, Any]:
 
 def legended(plot: int, words: int) -> dict[str, Any]:
     """Layout of a chart whose plot is so many pixels high, with a legend of so many words below its axis."""
-    below = UNDER_AXIS + 22 * ((words + 1) // 2)
+    plot, below = max(plot, LEAST), UNDER_AXIS + 22 * ((words + 1) // 2)
     legend = {"orientation": "h", "y": -UNDER_AXIS / plot, "yanchor": "top", "traceorder": "normal"}
     margin = {"l": 8, "r": 8, "t": 36, "b": below}
     return {**layout(36 + plot + below), "margin": margin, "legend": legend}

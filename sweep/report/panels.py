@@ -11,7 +11,9 @@ from sweep.report.hunt_panels import hunts
 from sweep.report.order_panels import courses, fragile, matrices, orders, spread
 from sweep.report.position_panels import position
 from sweep.report.search_panels import course, curve, pareto, search
+from sweep.report.seed_panel import seeds
 from sweep.report.sheet import Figure, Page, Panel, Table, over, percent, points
+from sweep.report.slice_panel import slices
 
 MOST_FAILURES = 50
 """Failures listed one by one; the rest is counted."""
@@ -111,6 +113,7 @@ PANELS: tuple[Callable[[Page], Panel | None], ...] = (
     curve,
     spread,
     order_effect,
+    seeds,
     variance,
     fragile,
     matrices,
@@ -123,6 +126,7 @@ PANELS: tuple[Callable[[Page], Panel | None], ...] = (
     hunts,
     course,
     importance,
+    slices,
     pareto,
     search,
     orders,

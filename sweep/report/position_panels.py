@@ -21,7 +21,7 @@ def position(page: Page) -> Panel | None:
     final, learned = placed(one.runs)
     low = float(np.nanmin([np.nanmin(final), np.nanmin(learned)])) * 100
     tasks = [page.task(home) for home in range(len(final))]
-    places = [f"place {place + 1}" for place in range(len(final))]
+    places = [str(place + 1) for place in range(len(final))]
     heats = [
         Figure(
             figures.heat(
@@ -47,17 +47,15 @@ def _all(page: Page, places: Sequence[str]) -> Figure:
         (each.name, [round(float(value), 3) for value in 100 * np.nanmean(placed(each.runs)[0], axis=0)], [])
         for each in page.judged
     ]
-    said = "; ".join(
-        f"{name}: {', '.join(f'{place} {value:.1f} %' for place, value in zip(places, values, strict=True))}"
-        for name, values, _ in groups
-    )
+    said = "; ".join(f"{name} {', '.join(f'{value:.1f}' for value in values)}" for name, values, _ in groups)
     chart = order_figures.by_position(groups)
     if len(groups) > MOST_LINES:
         low = min(min(values) for _, values, _ in groups)
         names = [name for name, _, _ in groups]
         cells = [values for _, values, _ in groups]
         chart = figures.heat(cells, lines=names, columns=places, span=(low, 100.0), axis="place in the order")
-    return Figure(chart, f"Mean over tasks at the end. {said}.", "Mean over tasks at the end, every method")
+    alt = f"Mean over tasks at the end, in per cent, place 1 to {len(places)}: {said}."
+    return Figure(chart, alt, "Mean over tasks at the end, every method")
 
 
 def placed(runs: Crossing) -> tuple[Floats, Floats]:

@@ -101,7 +101,9 @@ def curve(page: Page) -> Panel | None:
         if len(names) == 1
         else f"What do {', '.join(names[:-1])} and {names[-1]} do?"
     )
-    note = f"{_apart(page, groups)} {LEGEND}" if several else charts[0].alt
+    said = _apart(page, groups) if several else charts[0].alt
+    named = any(point["choices"] for _, points in groups for point in points)
+    note = f"{said} {LEGEND}" if several or named else said
     return Panel("curve", asked, note, tuple(charts), _search(page))
 
 
@@ -201,7 +203,9 @@ def _curve(page: Page, method: str, points: Sequence[Suggestion], *, titled: boo
     name = _setting(points)
     varying = [key for key, values in page.results["searched"][method].items() if numeric(values)]
     whole = [point for point in points if _whole(page, point)]
-    chart = figures.curve(_lines(page, points), name, joined=len(varying) == 1, legend=not titled)
+    lines = _lines(page, points)
+    bare = not titled and not any(point["choices"] for point in points)
+    chart = figures.curve(lines, name, joined=len(varying) == 1, legend=bare)
     lacking = (
         f", {len(points) - len(whole)} of them without all orders (grey)" if len(points) > len(whole) else ""
     )
@@ -254,7 +258,8 @@ def _lines(page: Page, points: Sequence[Suggestion]) -> list[figures.Line]:
     groups: dict[tuple[bool, str], list[Suggestion]] = defaultdict(list)
     for point in points:
         whole = _whole(page, point)
-        groups[(not whole, point["choices"] if whole else "without all orders")].append(point)
+        choices = point["choices"] if "," in point["choices"] else point["choices"].partition(" ")[2]
+        groups[(not whole, choices if whole else "without all orders")].append(point)
     return [
         figures.Line(
             label,

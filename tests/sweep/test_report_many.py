@@ -11,7 +11,9 @@ from sweep.report import figures, order_figures
 from sweep.report.floors import floor_columns, floor_note
 from sweep.report.panels import PANELS
 from sweep.report.search_panels import course
+from sweep.report.seed_panel import seeds
 from sweep.report.sheet import Page, number
+from sweep.report.slice_panel import slices
 
 LOSSES = {"nai": 0.03, "ewc": 0.05, "si": 0.02, "mas": 0.06, "lwf": 0.01, "rwalk": 0.04}
 FINETUNE = settings("finetune")
@@ -143,3 +145,59 @@ def test_the_noise_floor_stands_beside_the_ranges(found):
 )
 def test_settings_are_written_without_a_power_of_ten_where_that_is_short(value, shown):
     assert number(value) == shown
+
+
+def test_each_seed_is_shown_by_itself(found):
+    name = found["best"]["suggestion"]
+    line = {"suggestion": name, "aopd": 0.1, "mopd": 0.2, "orders": 12, "failed": 1, "missing": 0}
+    lines = [
+        line | {"seed_init": 0, "seed_data": 0, "mean": 0.9, "worst": 0.8, "worst_order": [3, 2, 1, 0]},
+        line | {"seed_init": 1, "seed_data": 1, "mean": 0.7, "worst": 0.6, "worst_order": [0, 1, 2, 3]},
+    ]
+    panel = seeds(Page.of(found, rows(), TASKS, {"seeds": lines}))
+    means, worsts = panel.figures[0].chart["data"]
+    assert (means["x"], worsts["x"]) == ([90.0, 70.0], [80.0, 60.0])
+    assert panel.table.lines[1] == (
+        "lwf",
+        " → ".join(TASKS),
+        "1, 1",
+        "70.00 %",
+        "60.00 %",
+        "10.00",
+        "20.00",
+        "12",
+        "1",
+        "0",
+    )
+    assert (
+        seeds(Page.of(found, rows(), TASKS, {"seeds": lines[:1]})) is None
+    )  # one seed has nothing beside it
+
+
+def test_numbers_beside_that_of_the_curve_have_slices():
+    points = [(0.1, 5, 0.05), (1.0, 9, 0.02), (2.0, 7, 0.09)]
+    tried = [settings("nai", strength=strength, width=width) for strength, width, _ in points]
+    made = [
+        one
+        for chosen, (_, _, loss) in zip(tried, points, strict=True)
+        for one in runs(chosen, SEARCH, SEEDS[:1], loss=loss)
+    ]
+    names = tuple(map(suggestion, tried))
+    asked = analysis.Asked(
+        "two",
+        SEARCH,
+        SEEDS[:1],
+        CONFIRM,
+        SEEDS,
+        expected=99,
+        contests=(analysis.Contest("nai", names, {}, ()),),
+    )
+    page = Page.of(analysis.results(made, asked), made, TASKS)
+    (chart,) = slices(page).figures
+    mean, worst, rings = chart.chart["data"]
+    assert chart.title == "nai: width" and mean["x"] == [5, 7, 9]
+    by_name = {one["suggestion"]: one for one in page.results["search"]}
+    order = [names[0], names[2], names[1]]
+    assert mean["y"] == pytest.approx([100 * by_name[name]["mean"] for name in order], abs=1e-3)
+    assert worst["y"] == pytest.approx([100 * by_name[name]["worst"] for name in order], abs=1e-3)
+    assert rings["x"] == [9, 9]
