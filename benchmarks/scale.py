@@ -15,7 +15,8 @@ all 120 orders, so many seeds); `--search` is a random search over ten orders, w
 Printed are, for each number of workers and runs: efficiency (training over workers x wall time), wall time,
 the driver's busy share, record files, MB of rows through the object store, hours that the one MLflow writer
 needs, and GB that the head holds for its rows. `--check` runs real sweeps of sleeping trials on a local Ray,
-and the simulation of the very same, side by side. Ends with one line of JSON.
+and the simulation of the very same, side by side, with the start of this machine's workers: from the first
+moment of training to the first one of a run, as the rows tell it. Ends with one line of JSON.
 """
 
 import argparse
@@ -223,12 +224,14 @@ class Figures(NamedTuple):
     head_gb: float
 
 
-def simulated(agenda: Agenda, given: Known, workers: int, *, seconds: Callable[[Job], float]) -> Figures:
-    """Run the agenda dry on so many workers."""
+def simulated(
+    agenda: Agenda, given: Known, workers: int, *, seconds: Callable[[Job], float], start: float = START
+) -> Figures:
+    """Run the agenda dry on so many workers, each of which takes so many seconds to start."""
     agenda.slots = workers
     driver = Driver(given, agenda)
     events: list[tuple[float, int, int, list[Row], bool]] = []
-    numbers, idle = itertools.count(), [(START, n) for n in range(workers)]
+    numbers, idle = itertools.count(), [(start, n) for n in range(workers)]
     trained, files = 0.0, 0
     while idle or events:
         idle.sort(reverse=True)
@@ -339,19 +342,23 @@ def check(seconds: float, runs: int, workers: Sequence[int]) -> list[dict[str, f
     for count in workers:
         text = ray_overhead.SPACE.format(seconds=seconds, kind="sleep", trials=runs, ahead=2 * count)
         space = loads(text, overrides=[f"resources.workers={count}"])
-        stages: dict[str, float] = {}
+        stages: dict[str, tuple[float, float]] = {}
         with tempfile.TemporaryDirectory() as folder:
-            watch = session.Watch(stage=lambda t, into=stages: into.setdefault(t, time.perf_counter()))
+            watch = session.Watch(
+                stage=lambda t, into=stages: into.setdefault(t, (time.perf_counter(), time.time()))
+            )
             ended = session.run(space, folder, engine="tune", watch=watch, track=False)
             rows = record.read(ended.folder.records).rows
-        wall = stages["writing the report"] - stages["training"]
+        wall = stages["writing the report"][0] - stages["training"][0]
         took = statistics.fmean(row["seconds"] for row in rows)
+        start = min(row["finished"] - row["seconds"] for row in rows) - stages["training"][1]
         given = Known([took / 5], rows[0], 0.0, 0.0, 0.002, 0.0)
-        found = simulated(agenda_of(text), given, count, seconds=by_record(given))
+        found = simulated(agenda_of(text), given, count, seconds=by_record(given), start=start)
         real = len(rows) * took / count / wall
         out.append(
             {
                 "workers": count,
+                "start": start,
                 "real_wall": wall,
                 "simulated_wall": found.wall,
                 "real": real,
@@ -359,7 +366,8 @@ def check(seconds: float, runs: int, workers: Sequence[int]) -> list[dict[str, f
             }
         )
         print(
-            f"{count} workers: {wall:.1f} s real, {found.wall:.1f} s simulated; "
+            f"{count} workers: {wall:.1f} s real, {found.wall:.1f} s simulated, "
+            f"{start:.1f} s of each until the first run begins; "
             f"efficiency {real:.2f}, {found.efficiency:.2f}",
             flush=True,
         )

@@ -1,16 +1,14 @@
 """What comes to a node of the order tree, what is done there, and what is left of it."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
 
 from nai.evaluate import Accuracy
 from nai.learn import Lesson
 from nai.methods.anchored import weighed
 from nai.methods.base import Method
 from nai.prefixes import Key
-
-Todo = tuple[Key, Lesson, int | None]  # a node, the lesson before it, and the task that leads to it
 
 
 class Choice(NamedTuple):
@@ -26,16 +24,39 @@ class Choice(NamedTuple):
     plain: float
 
 
+class Settled(NamedTuple):
+    """What was chosen for a task, and the strength from which the next task's choice starts."""
+
+    choice: Choice
+    onward: float
+
+
+class Todo(NamedTuple):
+    """A node, the lesson before it and what was settled for that, and the task that leads on from there."""
+
+    key: Key
+    lesson: Lesson
+    task: int | None
+    before: Settled | None = None
+
+
 class Taught(NamedTuple):
     """A lesson one task further, its marks, and what was chosen for the task."""
 
     lesson: Lesson
     accuracy: Accuracy
-    choice: Choice | None = None
+    settled: Settled | None = None
 
 
-Teach = Callable[[Sequence[Todo]], list[Taught]]
-"""One for each that it is given, whose bits hang on that one's node and lesson alone."""
+class Teach(Protocol):
+    """How a stack learns, in place of the runs' methods and the training."""
+
+    @property
+    def deciding(self) -> Sequence[Any]:
+        """Plain values: all beside a node and its lesson that its bits hang on."""
+
+    def __call__(self, some: Sequence[Todo]) -> list[Taught]:
+        """One for each that it is given."""
 
 
 class Step(NamedTuple):
@@ -46,12 +67,13 @@ class Step(NamedTuple):
     seconds: float
     width: int
     error: str | None
-    choice: Choice | None = None
+    settled: Settled | None = None
 
     def strength(self, method: Method) -> float | None:
         """Strength x mean importance."""
-        if self.choice:  # in place of the method's own strength
-            method = dataclasses.replace(method, strength=self.choice.strength)  # type: ignore[type-var]
+        if self.settled:  # in place of the method's own strength
+            strength = self.settled.choice.strength
+            method = dataclasses.replace(method, strength=strength)  # type: ignore[type-var]
         return weighed(method, self.importance)
 
 
@@ -62,4 +84,4 @@ class Learnt(NamedTuple):
     lesson: Lesson
     accuracy: Accuracy
     width: int
-    choice: Choice | None = None
+    settled: Settled | None = None

@@ -12,9 +12,9 @@ from nai.evaluate import evaluate
 from nai.learn import Lesson, World, learn
 from nai.methods.base import Method, described, overrides
 from nai.methods.finetune import Finetune
-from nai.nodes import Choice, Taught, Todo
-from nai.prefixes import Key
+from nai.nodes import Choice, Settled, Taught, Todo
 from nai.seeds import Seeds
+from nai.states import States
 from nai.training import Training
 from nai.tree import Grown, Run, grow
 
@@ -88,13 +88,19 @@ class Continual:
 
 
 def grow_continually(
-    runs: Sequence[Run], world: World, training: Training, rule: Continual, *, width: int | None = None
+    runs: Sequence[Run],
+    world: World,
+    training: Training,
+    rule: Continual,
+    *,
+    width: int | None = None,
+    states: States | None = None,
 ) -> Iterator[Grown]:
     """`nai.tree.grow` where every node chooses its rate and strength; `chosen` of each result says which.
 
     A choice depends on the tasks so far alone, so orders that start alike share it. The rate of `training` is
     not read; every candidate starts with fresh moments. A candidate that diverges has lost, and a run has
-    failed only if all of a task have. ValueError: see `Continual.check` and `grow`.
+    failed only if all of a task have. states: as for `grow`. ValueError: see `Continual.check` and `grow`.
     """
     alike = defaultdict(list)
     for run in runs:
@@ -102,8 +108,9 @@ def grow_continually(
         alike[described(run.method)].append(run)
     return chain.from_iterable(
         [
-            grow(some, world, training, width=width, teach=_Search(world, some[0].method, training, rule))
+            grow(some, world, training, width=width, states=states, teach=one)
             for some in alike.values()
+            for one in [_Search(world, some[0].method, training, rule)]
         ]
     )
 
@@ -132,30 +139,39 @@ class _Pupil:
     task: int
     strength: float
     taught: Taught | None = None
+    choice: Choice | None = None
     accepted: bool = False
+
+    @property
+    def outcome(self) -> Taught:
+        """What came of it; its strength by now is the one to go on with."""
+        assert self.taught is not None  # each phase leaves something
+        return self.taught._replace(settled=self.choice and Settled(self.choice, self.strength))
 
 
 class _Search:
-    """Both phases for the lessons of a stack; of each node it remembers the strength that it hands on."""
+    """Both phases for the lessons of a stack."""
 
     def __init__(self, world: World, method: Method, training: Training, rule: Continual) -> None:
         self.world, self.method, self.training, self.rule = world, method, training, rule
         self.untested = world._replace(test=tuple(t[:0] for t in world.test))
-        self.strengths: dict[tuple[Seeds, tuple[int, ...]], float] = {}
+
+    @property
+    def deciding(self) -> list[Any]:
+        """The rule, and the method with the strength to start from."""
+        return [self.rule.settings(), described(self.method)]
 
     def __call__(self, some: Sequence[Todo]) -> list[Taught]:
         """Every lesson one task further, at the rate and strength chosen for it."""
-        pupils = [self._pupil(*todo) for todo in some]
+        pupils = [self._pupil(todo) for todo in some]
         plain = self._search_plasticity(pupils)
         self._decay_stability([(p, found) for p, found in zip(pupils, plain, strict=True) if found])
-        for p in pupils:
-            self.strengths[p.seeds, (*p.lesson.done, p.task)] = p.strength
-        return [p.taught for p in pupils if p.taught]
+        return [p.outcome for p in pupils]
 
-    def _pupil(self, key: Key, lesson: Lesson, task: int | None) -> _Pupil:
-        assert task is not None  # nothing is chosen at the root
-        strength = self.strengths.get((key.seeds, lesson.done), _strength(self.method))
-        return _Pupil(key.seeds, lesson, task, strength)
+    def _pupil(self, todo: Todo) -> _Pupil:
+        assert todo.task is not None  # nothing is chosen at the root
+        strength = todo.before.onward if todo.before else _strength(self.method)
+        return _Pupil(todo.key.seeds, todo.lesson, todo.task, strength)
 
     def _search_plasticity(self, pupils: Sequence[_Pupil]) -> list[Plain | None]:
         """The best of plain training for each, None where every rate diverges."""
@@ -188,7 +204,8 @@ class _Search:
         for (pupil, plain), found in zip(group, taught, strict=True):
             finite, accuracy = found.lesson.finite, found.accuracy.valid[pupil.task].item()
             if finite or pupil.taught is None:
-                pupil.taught = found._replace(choice=Choice(rate, pupil.strength, attempt, plain.accuracy))
+                pupil.taught = found
+                pupil.choice = Choice(rate, pupil.strength, attempt, plain.accuracy)
             spared = not pupil.lesson.done and "strength" in self.method.late  # it has not acted yet
             pupil.accepted = finite and (spared or accuracy >= (1 - self.rule.tolerance) * plain.accuracy)
             if not pupil.accepted:

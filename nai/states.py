@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Collection
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from nai.learn import Lesson, World
+from nai.nodes import Settled
 from nai.prefixes import Run, path
 from nai.training import Training
 
@@ -21,6 +22,7 @@ class State(NamedTuple):
     valid: Tensor  # [tasks learnt + 1, tasks], as in `nai.tree.Grown`
     test: Tensor
     importances: tuple[float, ...]  # mean importance after each task; empty where nothing is guarded
+    settled: tuple[Settled, ...] = ()  # what a selection chose for each task; empty without one
 
     @property
     def nbytes(self) -> int:
@@ -94,15 +96,19 @@ class Shelf:
 
 
 class Store:
-    """The states of one world and training: what tells a run's state from all others is its key."""
+    """The states of one world and training: what tells a run's state from all others is its key.
 
-    def __init__(self, states: States, world: World, training: Training, lost: Collection[str] = ()) -> None:
+    also: plain values that decide as well, such as a selection's.
+    """
+
+    def __init__(self, states: States, world: World, training: Training, also: Sequence[Any] = ()) -> None:
         if not world.digest:
             raise ValueError(
                 "states need a world with a digest, or they are mixed up: use nai.trial.world_of"
             )
-        self.states, self.device, self.lost = states, world.device, set(lost)
-        self.deciding = [world.digest, world.device.type, training.settings()]
+        self.states, self.device = states, world.device
+        self.lost: set[str] = set()
+        self.deciding = [world.digest, world.device.type, training.settings(), *also]
 
     def key(self, run: Run, depth: int) -> str:
         """SHA-256 of all that decides a run's first tasks."""

@@ -66,8 +66,8 @@ def grow(
     bit for bit). A run that diverges, or does not fit into memory alone, comes back with an error.
     states: where runs of earlier calls have left nodes to start from, and those that the runs `later` will
     go on from are kept (a node that failed is not). They change no bit.
-    teach: how a stack learns, such as with a selection (`nai.selection`); no states are used then. None: by
-    the runs' methods and the training.
+    teach: how a stack learns, such as with a selection (`nai.selection`). None: by the runs' methods and the
+    training.
     ValueError: an order is no permutation of the tasks nor the start of one, width is below 1, or states are
     asked of a world without a digest.
     """
@@ -84,7 +84,7 @@ def grow(
     together = footprint.width(
         world.net, world.device, width, features=features, batch=training.batch, own=largest
     )
-    store = None if states is None or teach else Store(states, world, training)
+    store = None if states is None else Store(states, world, training, teach.deciding if teach else ())
     return _Tree(runs, world, training, width=together, store=store, later=later, teach=teach).grown()
 
 
@@ -133,7 +133,13 @@ class _Tree:
         left = [run for run, steps in zip(self.runs, self.waiting, strict=True) if steps]
         if left:  # states that seemed to be there were gone: these runs start from what there is
             again = _Tree(
-                left, self.world, self.training, width=self.width, store=self.store, later=self.later
+                left,
+                self.world,
+                self.training,
+                width=self.width,
+                store=self.store,
+                later=self.later,
+                teach=self.teach,
             )
             yield from again.grown()
 
@@ -142,23 +148,23 @@ class _Tree:
             started = time.perf_counter()
             learnt = self._learn(some)
             yield from self._record(learnt, time.perf_counter() - started)
-            left = [key for key, *_ in some if key not in {x.key for x in learnt}]
+            left = [one.key for one in some if one.key not in {x.key for x in learnt}]
             yield from (run for key in left for run in self._fail(key, "out of memory: alone in its stack"))
             yield from self._below(self._next([x for x in learnt if self.steps[x.key].error is None]))
 
     def _next(self, parents: Sequence[Learnt]) -> list[Todo]:
         todo = {
-            key: (parent.lesson, task)
+            key: Todo(key, parent.lesson, task, parent.settled)
             for parent in parents
             for key, task in self.nodes[parent.key].children.items()
             if key not in self.taken
         }
         self.taken.update(todo)
-        return [(key, *what) for key, what in todo.items()]
+        return list(todo.values())
 
     # ---------------------------------------------------------------- learning
     def _begun(self, key: Key) -> Todo:
-        return key, begin(self.world, self._method(key), key.seeds), None
+        return Todo(key, begin(self.world, self._method(key), key.seeds), None)
 
     def _method(self, key: Key) -> Method:
         """One of those that share the node."""
@@ -181,12 +187,11 @@ class _Tree:
 
     def _stack(self, some: Sequence[Todo]) -> list[Learnt]:
         """One stack's lessons, each one task further (as they are where there is none), and their marks."""
-        keys = [key for key, *_ in some]
-        lessons = [lesson for _, lesson, _ in some]
-        tasks = [task for *_, task in some if task is not None]
+        keys, lessons = [one.key for one in some], [one.lesson for one in some]
+        tasks = [one.task for one in some if one.task is not None]
         if tasks and self.teach:
             taught = zip(keys, self.teach(some), strict=True)
-            return [Learnt(key, x.lesson, x.accuracy, len(some), x.choice) for key, x in taught]
+            return [Learnt(key, x.lesson, x.accuracy, len(some), x.settled) for key, x in taught]
         methods = [self._method(key) for key in keys]
         if tasks:
             seeds = [key.seeds for key in keys]
@@ -196,11 +201,11 @@ class _Tree:
 
     # ---------------------------------------------------------------- results
     def _record(self, learnt: Sequence[Learnt], seconds: float) -> Iterator[Grown]:
-        for key, lesson, accuracy, width, choice in learnt:
+        for key, lesson, accuracy, width, settled in learnt:
             if not lesson.finite:
                 yield from self._fail(key, f"diverged: weights are not finite after tasks {lesson.done}")
                 continue
-            step = Step(accuracy, guarded(lesson.memory), seconds / len(learnt), width, None, choice)
+            step = Step(accuracy, guarded(lesson.memory), seconds / len(learnt), width, None, settled)
             yield from self._arrived(key, step, lesson)
             self._secure(key, lesson, seconds)
 
@@ -231,7 +236,7 @@ class _Tree:
         shares = [s.seconds / len(self.nodes[key].runs) for s, key in zip(steps, keys, strict=True)]
         found = [s.accuracy for s in steps if s.accuracy is not None]
         strengths = [s.strength(run.method) for s in steps[1:]]
-        chosen = tuple(s.choice for s in steps if s.choice)
+        chosen = tuple(s.settled.choice for s in steps if s.settled)
         return Grown(
             *run,
             torch.stack([a.valid for a in found]),
@@ -280,7 +285,8 @@ class _Tree:
             if self.store and len(found) == len(keys):
                 valid, test = (torch.stack(list(rows)) for rows in zip(*found, strict=True))
                 importances = tuple(s.importance for s in steps[1:] if s.importance is not None)
-                self.store.write(name, State(lesson, valid, test, importances))
+                settled = tuple(s.settled for s in steps if s.settled is not None)
+                self.store.write(name, State(lesson, valid, test, importances, settled))
 
     def _resumed(self, starts: Sequence[tuple[Key, Order]]) -> Iterator[Grown]:
         """Runs that start from states, as far as these are still there."""
@@ -289,7 +295,8 @@ class _Tree:
             run = self.runs[self.starts[key, done]]
             state = self.store.read(run, len(done)) if self.store else None
             if state is not None:
-                opened.append(Learnt(key, state.lesson, Accuracy(state.valid[-1], state.test[-1]), 1))
+                marks = Accuracy(state.valid[-1], state.test[-1])
+                opened.append(Learnt(key, state.lesson, marks, 1, next(reversed(state.settled), None)))
                 yield from self._read(state, path(run)[: len(done) + 1])
         yield from self._below(self._next(opened))
 
@@ -297,7 +304,9 @@ class _Tree:
         """The steps on the way to a state; nodes with a lesson of their own to come wait for that."""
         importances = (None, *(state.importances or [None] * (len(keys) - 1)))
         coming = self.ahead | {key for key, _ in self.starts} - {keys[-1]}
-        for key, valid, test, importance in zip(keys, state.valid, state.test, importances, strict=True):
-            step = self.steps.setdefault(key, Step(Accuracy(valid, test), importance, 0.0, 1, None))
+        settled = (None, *(state.settled or [None] * (len(keys) - 1)))
+        shown = zip(keys, map(Accuracy, state.valid, state.test), importances, settled, strict=True)
+        for key, accuracy, importance, one in shown:
+            step = self.steps.setdefault(key, Step(accuracy, importance, 0.0, 1, None, one))
             if key not in coming | self.arrived:
                 yield from self._arrived(key, step, state.lesson if key == keys[-1] else None)

@@ -286,7 +286,7 @@ def run_many(
 
     benchmark: data already loaded. device: cpu, cuda, auto. width: lessons of a stack, None for automatic.
     states: where earlier trials left what these go on from, and where what `later` trials will go on from
-    is kept; not of trials with a selection.
+    is kept (of trials with a selection: from where they go on themselves, after a kill).
     """
     if not trials:
         return
@@ -298,7 +298,7 @@ def run_many(
     world = world_of(benchmark or load(first.benchmark), first.model, device)
     check_fit(first, world.scenario)
     if first.selection:
-        results = grow_continually(runs, world, first.training, first.selection, width=width)
+        results = grow_continually(runs, world, first.training, first.selection, width=width, states=states)
     else:
         results = grow(runs, world, first.training, width=width, states=states, later=coming)
     for result in results:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import typer
 
-from sweep.redact import redacted
+from sweep.redact import printable, redacted
 
 DONE, INTERNAL, INPUT, FAILED, CLUSTER, FOLDER, DATA, STORAGE = range(8)
 """Exit codes; 128 + the number of a signal, 130 or 143, when one stopped it."""
@@ -23,6 +23,7 @@ Exit codes: 0 done, 1 internal error, 2 wrong input, 3 done with failed runs, 4 
 5 folder in use or of another sweep, 6 data missing, 7 cannot write, 130, 143 and 129 stopped
 (Ctrl-C, SIGTERM, terminal closed)."""
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+NO_PLACE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
 
 class Failure(NamedTuple):
@@ -131,16 +132,18 @@ def _mistakes(error: Any) -> str:
 
 
 def _storage(error: OSError) -> tuple[int, str]:
-    where = f"{error.filename}: " if error.filename and str(error.filename) not in str(error) else ""
-    text = f"{where}{error}"
-    if error.errno in FULL:
-        return STORAGE, f"{text}\nmake room or give another folder, then run the same command again"
+    text = str(error)
+    if error.filename and error.strerror:
+        text = f"{error.filename}: {error.strerror}"
+    for errnos, hint in ((FULL, "make room or give another folder"), (NO_PLACE, "give another folder")):
+        if error.errno in errnos:
+            return STORAGE, f"{text}\n{hint}, then run the same command again"
     return STORAGE, text
 
 
 def say(text: str) -> None:
-    """Words to the user, beside the data: on stderr."""
-    print(text, file=sys.stderr)
+    """Words to the user, beside the data: on stderr, line by line, and nothing but words."""
+    print("\n".join(map(printable, text.split("\n"))), file=sys.stderr)
 
 
 def command(*words: str) -> str:

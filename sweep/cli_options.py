@@ -37,8 +37,18 @@ def duration(text: str) -> float:
     return seconds
 
 
+def named(text: str | None) -> str | None:
+    """What was given, unless it is empty, as a variable of a script may be that was never set."""
+    if text is not None and not text.strip():
+        raise typer.BadParameter("it is empty: give a name, or leave the option out")
+    return text
+
+
 # ------------------------------------------------------------------ of several commands
-Space = Annotated[str, typer.Argument(metavar="SPACE", help="A TOML file, or the name of a shipped space.")]
+Space = Annotated[
+    str,
+    typer.Argument(metavar="SPACE", callback=named, help="A TOML file, or the name of a shipped space."),
+]
 MaybeSpace = Annotated[
     str | None,
     typer.Argument(metavar="[SPACE]", help="Look for what this space wants, too.", show_default=False),
@@ -67,7 +77,9 @@ Verbose = Annotated[bool, typer.Option("--verbose", help="Show the traceback of 
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 # ------------------------------------------------------------------ run, plan, ui
-Out = Annotated[str | None, typer.Option(metavar="DIR", help="Its folder; without it runs/NAME.")]
+Out = Annotated[
+    str | None, typer.Option(metavar="DIR", callback=named, help="Its folder; without it runs/NAME.")
+]
 Workers = Annotated[
     int | None,
     typer.Option(min=1, metavar="N", help="Workers to reckon with; without it this machine's."),

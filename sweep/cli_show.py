@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.progress import Span, duration
+from sweep.redact import printable
 
 if TYPE_CHECKING:
     from sweep.catalogue import Entry
@@ -135,9 +136,9 @@ def _percent(share: float | None) -> str:
 
 
 def near(path: Path) -> str:
-    """A path as short as it can be said from here."""
+    """A path as short as it can be said from here, on one line whatever its name."""
     here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    return printable(str(path.relative_to(here) if path.is_relative_to(here) else path))
 
 
 def standing(to: Console, folder: Path, now: "Standing", problems: Sequence["Problem"]) -> None:

@@ -1,4 +1,4 @@
-"""What must not be written down: passwords in addresses, and what the environment holds as secrets."""
+"""What is not said as it is: passwords in addresses, secrets of the environment, what steers a terminal."""
 
 import os
 import re
@@ -16,6 +16,11 @@ def redacted(text: str) -> str:
     for value in _secrets():
         text = text.replace(value, "***")
     return _GIVEN.sub(r"\1***", _ADDRESS.sub("://***@", text))
+
+
+def printable(text: str) -> str:
+    """The text with line breaks, and whatever else would steer a terminal, written out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _secrets() -> list[str]:

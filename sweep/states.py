@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, uint8
 
 from nai.learn import Lesson
+from nai.nodes import Choice, Settled
 from nai.states import Shelf, State
 
 ENDING = ".safetensors"
@@ -100,7 +101,7 @@ def write(path: Path, key: str, state: State) -> None:
     tensors = {k: v.contiguous() for k, v in tensors.items()}
     # the format sorts names, and their order is that of the optimiser's moments
     about = {"key": key, "done": state.lesson.done, "importances": state.importances, "names": list(tensors)}
-    said = json.dumps(about)
+    said = json.dumps(about | {"settled": state.settled})
     unfinished = path.with_name(f"{uuid.uuid4().hex}{UNFINISHED}")
     try:
         save_file(tensors, unfinished, {"state": said, "digest": digest(said, tensors)})
@@ -123,7 +124,8 @@ def read(path: Path, key: str) -> State:
         for part in PARTS
     }
     lesson = Lesson(tuple(told["done"]), **parts)
-    return State(lesson, tensors["valid"], tensors["test"], tuple(told["importances"]))
+    settled = tuple(Settled(Choice(*choice), onward) for choice, onward in told["settled"])
+    return State(lesson, tensors["valid"], tensors["test"], tuple(told["importances"]), settled)
 
 
 def digest(said: str, tensors: dict[str, Tensor]) -> str:

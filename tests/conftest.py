@@ -26,6 +26,7 @@ def environment() -> dict[str, str]:
         "HOME": str(HOME),
         "MPLCONFIGDIR": str(FONTS),
         "TORCHINDUCTOR_CACHE_DIR": str(FONTS.parent / "inductor"),
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(FONTS.parent / "hypothesis"),
         "RAY_AUTH_TOKEN": secrets.token_hex(32),  # or Ray writes one into the home folder
         "RAY_USAGE_STATS_ENABLED": "0",
         "MLFLOW_DISABLE_TELEMETRY": "true",

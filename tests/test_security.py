@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 from tiny_sweeps import inline, tiny
 
+from sweep.cli_failures import say
 from sweep.redact import redacted
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,6 +68,11 @@ def test_secrets_of_the_environment_are_hidden_wherever_they_turn_up(monkeypatch
     monkeypatch.setenv("MY_SERVICE_NAME", "a-plain-name")
     monkeypatch.setenv("OTHER_PASSWORD", "short")
     assert redacted("short: c4n4ry-in-a-mine of a-plain-name") == "short: *** of a-plain-name"
+
+
+def test_what_would_steer_a_terminal_is_written_out(capsys):
+    say("one\ntwo \x1b[31mred\x9b2J \u202eback\r\u2028é")
+    assert capsys.readouterr().err == "one\ntwo \\x1b[31mred\\x9b2J \\u202eback\\r\\u2028é\n"
 
 
 # --- starts: what is imported, not how long it takes

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from sweep.redact import printable
+
 Path = tuple[str, ...]
 
 
@@ -31,7 +33,10 @@ class Mistake:
     rule: str
 
     def __str__(self) -> str:
-        return f"{self.where}  {self.key}: {self.rule}" if self.key else f"{self.where}  {self.rule}"
+        """One line, whatever characters keys and values have."""
+        return printable(
+            f"{self.where}  {self.key}: {self.rule}" if self.key else f"{self.where}  {self.rule}"
+        )
 
 
 class Mistakes(Exception):  # noqa: N818 (it is several)

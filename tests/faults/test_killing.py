@@ -1,4 +1,8 @@
-"""Processes of a sweep killed at random, fifty times: rows and table of a run that nobody disturbed."""
+"""Processes of a sweep killed at random, fifty times: rows and table of a run that nobody disturbed.
+
+It takes half an hour on a quiet machine. NAI_KILLS=FOLDER keeps the sweep there, with the kills so far in
+FOLDER/killed, and the same command goes on with them.
+"""
 
 import os
 import random
@@ -72,25 +76,36 @@ def ends(child, seconds):
     return True
 
 
+@pytest.fixture
+def folder(tmp_path):
+    """Where the sweep is: kept from call to call where the environment names it."""
+    kept = Path(os.environ.get("NAI_KILLS", tmp_path)).absolute()
+    kept.mkdir(parents=True, exist_ok=True)
+    return kept
+
+
 @pytest.mark.timeout(5400)
-def test_fifty_kills_of_driver_and_workers_cost_no_row_and_double_none(tmp_path):
-    inline(tiny(*SPACE), tmp_path / "whole")
-    chance, killed = random.Random(13), []
+def test_fifty_kills_of_driver_and_workers_cost_no_row_and_double_none(folder):
+    inline(tiny(*SPACE), folder / "whole")
+    log = folder / "killed"
+    killed = log.read_text().split() if log.exists() else []
+    chance = random.Random(13 + len(killed))
     while len(killed) < ROUNDS:
-        with driver(CODE, tmp_path) as child:
+        with driver(CODE, folder, RAY_raylet_start_wait_time_s="120") as child:
             trains(child)
             while child.poll() is None and len(killed) < ROUNDS:
                 if ends(child, chance.uniform(0, LONGEST)):
                     break
                 killed += filter(None, [kill_one(child, chance)])
+                log.write_text("\n".join(killed))
             child.kill()
         if child.returncode == 0 and len(killed) < ROUNDS:  # it came to its end: lose some of its records
-            for path in chance.sample(parts(tmp_path / "out"), len(parts(tmp_path / "out")) // 2 + 1):
+            for path in chance.sample(parts(folder / "out"), len(parts(folder / "out")) // 2 + 1):
                 path.unlink()
     assert {"driver", "worker"} == set(killed)
-    inline(tiny(*SPACE), tmp_path / "out")
-    recorded = record.read(tmp_path / "out" / "records")
+    inline(tiny(*SPACE), folder / "out")
+    recorded = record.read(folder / "out" / "records")
     assert recorded.problems == recorded.conflicts == ()
-    assert lasting(recorded.rows) == lasting(rows(tmp_path / "whole"))
-    assert len(recorded.rows) == len(rows(tmp_path / "whole"))
-    assert results(tmp_path / "out") == results(tmp_path / "whole")
+    assert lasting(recorded.rows) == lasting(rows(folder / "whole"))
+    assert len(recorded.rows) == len(rows(folder / "whole"))
+    assert results(folder / "out") == results(folder / "whole")

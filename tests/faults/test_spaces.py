@@ -1,19 +1,25 @@
 """Spaces spoilt in thousands of ways: each is read, or refused with its places; nothing else ever happens."""
 
+import contextlib
 import copy
+import io
 import itertools
-import random
+import re
 import sys
 import tomllib
 
 import pytest
 import tomli_w
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+from properties import examples
 from tiny_sweeps import SPACE
 from typer.testing import CliRunner
 
-from sweep.cli import app
+from sweep import cli
 from sweep.cli_failures import INPUT
-from sweep.space import Mistakes, loads
+from sweep.space import Mistakes, Space, loads
 
 ODD = (
     *(True, False, 0, -1, 1.5, float("nan"), float("inf"), 2**63, 10**30),
@@ -23,8 +29,12 @@ ODD = (
     *({"low": 1, "high": 0, "log": True}, {"low": 0, "high": 1, "log": True}),
 )
 """Values that some key somewhere cannot have."""
-EVERY = 50
-"""One spoilt space of so many also goes through the program."""
+PLAIN = st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+NESTED = st.recursive(
+    PLAIN,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=5,
+)
 
 
 def places(table, above=()):
@@ -40,61 +50,88 @@ def at(table, path):
     return table
 
 
-def misread(chance):
+@st.composite
+def misread(draw):
     """The space with one to three keys changed, dropped, misspelt, added or exchanged."""
     space = tomllib.loads(SPACE)
-    for _ in range(chance.choice((1, 1, 2, 3))):
-        *above, key = chance.choice(list(places(space)))
-        table, how = at(space, above), chance.randrange(5)
-        if how <= 1:
-            table[key] = copy.deepcopy(chance.choice(ODD))
-        elif how == 2:
-            table[key + chance.choice("sx_ ")] = table.pop(key)
-        elif how == 3:
+    for _ in range(draw(st.integers(1, 3))):
+        *above, key = draw(st.sampled_from(list(places(space))))
+        table = at(space, above)
+        how = draw(st.sampled_from(("odd", "other", "misspelt", "dropped", "exchanged")))
+        if how in ("odd", "other"):
+            table[key] = copy.deepcopy(draw(st.sampled_from(ODD) if how == "odd" else NESTED))
+        elif how == "misspelt":
+            table[key + draw(st.sampled_from("sx_ ") | st.text(max_size=3))] = table.pop(key)
+        elif how == "dropped":
             table.pop(key)
         else:
-            table[key] = copy.deepcopy(at(space, chance.choice(list(places(space)))))
+            table[key] = copy.deepcopy(at(space, draw(st.sampled_from(list(places(space))))))
         if not space:
             break
     return tomli_w.dumps(space)
 
 
-def misspelt(chance):
+@st.composite
+def misspelt(draw):
     """The text cut, with a character changed, or with a stretch of it twice."""
-    start = chance.randrange(len(SPACE))
-    end = chance.randrange(start, len(SPACE))
-    odd = chance.choice("\0\"'[]{}=.#09\n\té\u2028")
-    return (SPACE[:start], SPACE[:start] + odd + SPACE[start + 1 :], SPACE[:end] + SPACE[start:])[
-        chance.randrange(3)
-    ]
+    start = draw(st.integers(0, len(SPACE) - 1))
+    end = draw(st.integers(start, len(SPACE) - 1))
+    odd = draw(st.sampled_from("\0\"'[]{}=.#09\n\té\u2028") | st.characters(exclude_categories=["Cs"]))
+    texts = (SPACE[:start], SPACE[:start] + odd + SPACE[start + 1 :], SPACE[:end] + SPACE[start:])
+    return draw(st.sampled_from(texts))
 
 
-@pytest.mark.parametrize(("spoil", "count"), [(misread, 1000), (misspelt, 1000)])
-def test_a_spoilt_space_is_read_or_refused_with_places_and_reasons(spoil, count, tmp_path):
-    chance, refused, before = random.Random(13), 0, set(sys.modules)
-    for number in range(count):
-        text = spoil(chance)
-        try:
-            loads(text, "spoilt.toml")
-        except Mistakes as wrong:
-            refused += 1
-            assert wrong.mistakes
-            for one in wrong.mistakes:
-                assert one.where.startswith("spoilt.toml") and one.rule, text
-                assert one.key or ":" in one.where or one.rule.startswith("is empty"), (str(one), text)
-            if refused % EVERY == 0:
-                (tmp_path / "spoilt.toml").write_text(text, encoding="utf-8")
-                refuses(tmp_path, number)
-    assert refused > count // 2
-    assert not {"ray", "mlflow"} & (sys.modules.keys() - before)
+class Reached(BaseException):
+    """The space was read, and would be run."""
 
 
-def refuses(folder, number):
-    words = ("run", folder / "spoilt.toml", "--out", folder / f"out{number}")
-    said = CliRunner().invoke(app, list(map(str, words)))
-    assert said.exit_code == INPUT, said.output
-    assert "Traceback" not in said.stderr and "nothing was run" in said.stderr
-    assert not (folder / f"out{number}").exists()
+@pytest.fixture
+def answer(tmp_path, monkeypatch):
+    """What `nai-sweep run` says to a text, None when it would run it; neither Ray nor MLflow is there."""
+
+    def reached(wanted, out, **way):
+        assert isinstance(wanted, Space)
+        raise Reached
+
+    monkeypatch.setattr("sweep.session.run", reached)
+    for name in ("ray", "mlflow"):
+        monkeypatch.setitem(sys.modules, name, None)
+    path = tmp_path / "spoilt.toml"
+
+    def answer(text):
+        path.write_text(text, encoding="utf-8", newline="")
+        said = io.StringIO()
+        with pytest.raises((typer.Exit, Reached)) as ended, contextlib.redirect_stderr(said):
+            cli.run(str(path), tmp_path / "out")
+        assert list(tmp_path.iterdir()) == [path]
+        if ended.type is Reached:
+            return None
+        assert ended.value.exit_code == INPUT, said.getvalue()
+        return said.getvalue().replace(str(path), "spoilt.toml")
+
+    return answer
+
+
+@pytest.mark.parametrize("spoilt", [misread(), misspelt()], ids=["misread", "misspelt"])
+def test_a_spoilt_space_is_read_or_refused_with_places_and_reasons(spoilt, answer):
+    """A thousand of each: every line of a refusal names the file and the key, or the line and column."""
+    refused = []
+
+    @examples(1000)
+    @given(spoilt)
+    def law(text):
+        said = answer(text)
+        refused.append(said is not None)
+        if said is not None:
+            _, *mistakes, last = said.removesuffix("\n").split("\n")  # the first is what the program is doing
+            assert mistakes and re.fullmatch(rf"{len(mistakes)} mistakes? in .*, nothing was run", last)
+            assert [one for one in mistakes if not PLACED.match(one)] == []
+
+    law()
+    assert len(refused) >= 1000 and sum(refused) > 500
+
+
+PLACED = re.compile(r"spoilt\.toml(:\d+(:\d+)?  \S.*| +(\S.*: \S|is empty).*)")
 
 
 ROWS = {
@@ -114,7 +151,7 @@ def test_what_is_wrong_is_said_with_its_key_and_the_way_out_and_nothing_is_made(
     (tmp_path / "space.toml").write_text(SPACE)
     out = tmp_path / "out"
     words = ["run", str(tmp_path / "space.toml"), "--out", str(out), "--set", override]
-    ended = CliRunner().invoke(app, words)
+    ended = CliRunner().invoke(cli.app, words)
     assert ended.exit_code == INPUT and said in ended.stderr
     assert not out.exists()
 
@@ -143,8 +180,6 @@ def test_a_grid_of_a_billion_is_counted_and_not_built():
 
 def test_code_has_no_way_into_a_space_but_by_name():
     """A lambda or an array cannot be handed over: what workers are sent is names and numbers."""
-    from sweep.space import Space
-
     for odd in (lambda: None, bytearray(10), object(), itertools.count()):
         with pytest.raises(ValueError, match="strength"):
             Space.model_validate(tomllib.loads(SPACE) | {"method": {"name": "nai", "strength": odd}})

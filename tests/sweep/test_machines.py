@@ -85,9 +85,13 @@ class Sweep:
         text = path.read_text() if path.exists() else ""
         return [json.loads(line) for line in text.splitlines() if line.endswith("]")]
 
-    def held(self, but):
-        """Have all machines but one wait at their next lesson; the lesson each is at, by machine."""
+    def hold(self, but):
+        """Have all machines but one wait at their next lesson."""
         (self.folder / "hold").write_text(but)
+
+    def held(self, but):
+        """Have them wait, and wait for them; the lesson each is at, by machine."""
+        self.hold(but)
         known = -1
         while known != (known := len(self.trained)):
             time.sleep(3)  # far longer than a lesson
@@ -148,8 +152,9 @@ def test_one_machine_dies_one_freezes_and_wakes_one_joins_and_all_rows_are_there
         dead.kill()
         frozen.send(signal.SIGSTOP)
         joined = cluster.worker()
-        sweep.freed()
+        sweep.hold(joined.name)  # or the one that is left may have done everything before
         driver.until(lambda: joined.name in sweep.machines(), "lessons on the machine that joined")
+        sweep.freed()
         again = [under_way[one.name] for one in (dead, frozen)]
         driver.until(
             lambda: all(any(line[3:] == one and line[2] > moment for line in sweep.trained) for one in again),

@@ -7,10 +7,11 @@ import pytest
 import torch
 from worlds import blobs, differing, world
 
-from nai import tree
+from nai import selection, tree
 from nai.learn import Lesson
 from nai.methods import Joint, Nai
 from nai.seeds import Seeds
+from nai.selection import Continual, grow_continually
 from nai.states import State
 from nai.training import Training
 from nai.tree import Run, grow
@@ -192,6 +193,36 @@ def test_after_a_kill_nothing_is_learnt_again_that_took_long(tmp_path, monkeypat
     for one in found:
         assert torch.equal(one.test, whole[one.order].test)
         assert not differing(one.lesson, whole[one.order].lesson)
+
+
+def test_choices_made_before_a_kill_stand_and_are_not_made_again(tmp_path, monkeypatch):
+    """Rate and strength chosen task by task: each node is chosen for once, and goes on with its own strength.
+
+    A method that starts from another strength finds none of these states.
+    """
+    where, rule = world(blobs((70, 33, 90))), Continual(rates=(1e-2, 1e-3), tolerance=0.0, attempts=3)
+    orders, learnt, plain = list(itertools.permutations(range(3))), [], selection.learn
+    monkeypatch.setattr(tree, "SAFE", 0.0)
+    monkeypatch.setattr(
+        selection, "learn", lambda some, *more, **named: (learnt.append(1), plain(some, *more, **named))[1]
+    )
+
+    def grown(strength, some, **states):
+        runs = [Run(Nai(strength=strength), Seeds(), order) for order in some]
+        return grow_continually(runs, where, TRAINING, rule, width=1, **states)
+
+    whole = {g.order: g for g in grown(1e3, orders)}
+    all_of_it, first = len(learnt), next(grown(1e3, orders, states=Disk(tmp_path, 2**30)))
+    left = [order for order in orders if order != first.order]
+    found = [first, *grown(1e3, left, states=Disk(tmp_path, 2**30))]
+    assert all_of_it < len(learnt) <= 2 * all_of_it
+    assert len({choice.strength for one in found for choice in one.chosen}) > 2  # a test of something
+    other = next(grown(1.0, orders[:1]))
+    found.append(next(grown(1.0, orders[:1], states=Disk(tmp_path, 2**30))))
+    for one, same in zip(found, [*(whole[g.order] for g in found[:-1]), other], strict=True):
+        assert torch.equal(one.test, same.test)
+        assert (one.chosen, one.strengths) == (same.chosen, same.strengths)
+        assert not differing(one.lesson, same.lesson)
 
 
 def test_what_is_quick_is_not_written_down(tmp_path):
