@@ -176,7 +176,7 @@ def world_of(benchmark: Benchmark, model: Named, device: str = "cpu") -> World:
 def _decides(benchmark: Benchmark, model: Named) -> str:
     """SHA-256 of what decides weights and accuracies beside method, training, order and seeds."""
     known = {"numerics": NUMERICS, "torch": torch.__version__, **_model_revision(model.name)}
-    whole = {**known, "benchmark": benchmark.digest, "model": _defaults(model.name) | model.settings()}
+    whole = {**known, "benchmark": benchmark.digest, "model": _told(model)}
     return hashlib.sha256(canonical(whole).encode()).hexdigest()
 
 
@@ -188,7 +188,7 @@ def settings(trial: Trial, digest: str) -> dict[str, Any]:
     name = kinds.get(kind, f"{kind.__module__}:{kind.__qualname__}")
     return {
         "benchmark": place | {"digest": digest},
-        "model": _defaults(trial.model.name) | trial.model.settings(),
+        "model": _told(trial.model),
         "method": {"name": name, **told(trial.method)},
         "training": _training(trial),
         **({"selection": trial.selection.settings()} if trial.selection else {}),
@@ -215,10 +215,16 @@ def _method_revision(method: Method) -> dict[str, int]:
     return {"method revision": method.revision} if method.revision else {}
 
 
-def _defaults(model: str) -> dict[str, Any]:
-    """What a model of MODELS takes where nothing is said: it decides results as much as what is said."""
-    wanted = inspect.signature(MODELS[model]).parameters.values() if model in MODELS else ()
-    return {p.name: thawed(frozen(p.default)) for p in wanted if p.default is not p.empty}
+def _told(model: Named) -> dict[str, Any]:
+    """A model's settings as records name them; those of MODELS with defaults, which decide results as well.
+
+    Without those added later that are at their defaults.
+    """
+    wanted = inspect.signature(MODELS[model.name]).parameters.values() if model.name in MODELS else ()
+    defaults = {p.name: thawed(frozen(p.default)) for p in wanted if p.default is not p.empty}
+    added = MODELS[model.name].added if model.name in MODELS else frozenset[str]()
+    told = defaults | model.settings()
+    return {k: v for k, v in told.items() if k not in added or v != defaults[k]}
 
 
 def canonical(value: object) -> str:

@@ -49,7 +49,7 @@ NO_TORCH = (
 )
 # A file of nai imports from its own floor and from those before it; the lazy `nai/__init__.py` has none.
 FLOORS = (
-    ("seeds", "tasks", "orders", "metrics", "named"),
+    ("seeds", "tasks", "orders", "metrics", "named", "activations"),
     ("models", "sources", "builders", "augment"),
     ("pictures", "arrays", "folders", "core50"),
     ("datasets",),

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.func import grad, vjp, vmap
 
-from nai.models import Network, Params
+from nai.activations import activation
+from nai.models import Network, Params, Trace
 from nai.tasks import Batch, Rows, Samples, gather
 
 CHUNK = 256
@@ -80,23 +81,40 @@ def _plus(total: Params, part: Params) -> Params:
 
 def _by_algebra(net: Network, params: Params, batch: Batch, scores: Sequence[Score], power: Power) -> Params:
     """One forward pass and one product a layer serve all scores, which share what the layers read."""
-    layers = (*net.hidden, net.head)
-    taps = [batch.inputs.new_zeros(batch.inputs.shape[0], layer.units) for layer in layers]
+    layers, rule, rows = (*net.hidden, net.head), activation(net.activation), batch.inputs.shape[0]
+    taps = [batch.inputs.new_zeros(rows, layer.units) for layer in layers]
+    lifts = [torch.zeros_like(tap) for tap in taps[:-1]] if rule.starts else []
 
-    def logits_of(taps: list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        trace = net.trace(params, batch.inputs, taps=taps)
-        return trace.logits, trace.inputs
+    def logits_of(taps: list[Tensor], lifts: list[Tensor]) -> tuple[Tensor, Trace]:
+        trace = net.trace(params, batch.inputs, taps=taps, gates=[partial(torch.add, x) for x in lifts])
+        return trace.logits, trace
 
-    logits, pulled, inputs = vjp(logits_of, taps, has_aux=True)  # type: ignore[misc]
+    logits, pulled, trace = vjp(logits_of, taps, lifts, has_aux=True)  # type: ignore[misc]
     scaled: list[Tensor] = []
+    found: Params = {}
     for score in scores:
         slope, weights = grad(partial(_summed, score), has_aux=True)(logits, batch)
-        parts = [power(out) * (weights * batch.weights)[:, None] for out in pulled(slope)[0]]
+        outs, aboves = pulled(slope)
+        factor = (weights * batch.weights)[:, None]
+        parts = [power(out) * factor for out in outs]
         scaled = [a.add_(b) for a, b in zip(scaled, parts, strict=True)] if scaled else parts
-    found = {}
-    for layer, out, read in zip(layers, scaled, inputs, strict=True):
-        weight, bias = layer.parameters
+        found = _plus(found, _of_coefficients(net, params, trace, aboves, factor=factor, power=power))
+    for layer, out, read in zip(layers, scaled, trace.inputs, strict=True):
+        weight, bias, *_ = layer.parameters
         found[weight], found[bias] = out.mT @ power(read), out.sum(0)
+    return found
+
+
+def _of_coefficients(
+    net: Network, params: Params, trace: Trace, aboves: Sequence[Tensor], *, factor: Tensor, power: Power
+) -> Params:
+    """What the coefficients of activations have for a sum, of gradients by what each layer says."""
+    found: Params = {}
+    for layer, above, before, said in zip(net.hidden, aboves, trace.before, trace.units, strict=False):
+        names = layer.parameters[2:]
+        own = (params[name][None] for name in names)
+        _, parts = activation(net.activation).back(above, before, said, *own)
+        found |= {k: (power(part) * factor).sum(0) for k, part in zip(names, parts, strict=True)}
     return found
 
 

@@ -7,8 +7,9 @@ The first column has the net's own names, the k-th `columns.<k>.<name>`; its ada
 import torch
 from torch import Tensor
 
+from nai.activations import ACTIVATIONS
 from nai.methods.base import Context
-from nai.models import ACTIVATIONS, Mlp, Network, Params, affine
+from nai.models import Mlp, Network, Params, affine
 
 Shapes = dict[str, tuple[int, ...]]
 ALIGNED = 4
@@ -22,6 +23,11 @@ def perceptron(net: Network) -> Mlp:
     if not isinstance(net, Mlp):
         raise ValueError(
             f"method progressive has columns of linear layers, not of a {type(net).__name__}: use model mlp"
+        )
+    if ACTIVATIONS[net.activation].starts:
+        raise ValueError(
+            f"method progressive adds neurons, and has no coefficients of activation {net.activation!r} for "
+            "them: use relu, poly_sin or another activation without"
         )
     return net
 

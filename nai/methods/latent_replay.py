@@ -131,7 +131,7 @@ def stored(latents: Tensor, rows: Rows, source: Samples) -> Batch:
 def answers(net: Network, params: Params, latents: Tensor, above: int, *, context: Context) -> Tensor:
     """Logits [batch, outputs] that the layers above make of what the stored one said [batch, units]."""
     at, layers = place(net, above), (*net.hidden, net.head)
-    weight, bias = layers[at + 1].parameters
+    weight, bias, *_ = layers[at + 1].parameters
     if not above:
         return F.linear(latents, params[weight], params[bias]).float()
     # the stored layer is shut, and what the next one would read is added to what it makes of nothing

@@ -63,7 +63,7 @@ class Ucl(Method):
     ) -> tuple[Params, Memory]:
         out, shared = dict(params), bool((heads.sum(0) > 1).any())
         for layer in (*net.hidden, net.head) if shared else net.hidden:
-            weight, bias = layer.parameters
+            weight, bias, *_ = layer.parameters
             total = variance(out[weight])
             drawn = torch.rand(out[weight].shape, generator=chance).to(out[weight])
             out[weight] = (drawn * 2 - 1) * math.sqrt(3 * total * (1 - self.ratio))
@@ -112,12 +112,12 @@ class Ucl(Method):
         out: Memory = {}
         fed: Tensor | None = None
         for layer in _gaussian(net, params):
-            weight, bias = layer.parameters
+            weight, *others = layer.parameters
             sigma = deviation(params[f"rho.{layer.name}"])
             sure = math.sqrt(variance(params[weight]) * self.ratio) / sigma
             ends = shaped(sure, params[weight])
             ends = ends if fed is None else torch.maximum(ends, columns(fed, params[weight]))
-            out |= {f"square.{weight}": ends.square(), f"square.{bias}": sure.square()}
+            out |= {f"square.{weight}": ends.square(), **{f"square.{k}": sure.square() for k in others}}
             for name in layer.parameters:
                 out[f"anchor.{name}"] = params[name]
                 out[f"size.{name}"] = (shaped(sure, params[name]) * params[name]).square()

@@ -1,16 +1,14 @@
 """Networks as functions of their weights, one a file; `MODELS` gives each its name."""
 
 from nai.models.conv import ConvNet
-from nai.models.mlp import ACTIVATIONS, SLOPES, Mlp, affine
+from nai.models.mlp import Mlp, affine
 from nai.models.network import Gate, Gates, Layer, Network, Params, Trace, keep_mask
 from nai.models.resnet import Block, ResNet18
 
 MODELS: dict[str, type[Network]] = {"mlp": Mlp, "conv": ConvNet, "resnet18": ResNet18}
 
 __all__ = [
-    "ACTIVATIONS",
     "MODELS",
-    "SLOPES",
     "Block",
     "ConvNet",
     "Gate",

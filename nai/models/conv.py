@@ -12,10 +12,12 @@ from nai.models.network import (
     Layer,
     Network,
     Trace,
+    activated,
     check_image,
     check_settings,
     dropped,
     keep_mask,
+    parameters_of,
     passed,
 )
 from nai.seeds import Draw
@@ -37,6 +39,7 @@ class ConvNet(Network):
     """
 
     revision = 1  # channels-last
+    added = frozenset({"activation"})
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class ConvNet(Network):
         dense_units: int = 256,
         dropout: float = 0.25,
         dropout_dense: float = 0.5,
+        activation: str = "relu",
     ) -> None:
         super().__init__()
         check_settings(widths, dropout=dropout, dropout_dense=dropout_dense)
@@ -57,14 +61,15 @@ class ConvNet(Network):
             self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(sizes))
             self.dense_layer = nn.Linear(flat, dense_units)
             self.out = nn.Linear(dense_units, outputs)
+            self.activations = activated(activation, [*sizes[1:], dense_units])
         names = [f"convs.{i}" for i in range(len(self.convs))] + ["dense_layer", "out"]
         units = [*sizes[1:], dense_units, outputs]
         layers = [
-            Layer(n, (f"{n}.weight", f"{n}.bias"), u, i - 1 if i else None)
+            Layer(n, parameters_of(self, n, f"activations.{i}"), u, i - 1 if i else None)
             for i, (n, u) in enumerate(zip(names, units, strict=True))
         ]
         self.hidden, self.head = tuple(layers[:-1]), layers[-1]
-        self.dropout, self.dropout_dense = dropout, dropout_dense
+        self.dropout, self.dropout_dense, self.activation = dropout, dropout_dense, activation
 
     def draws(self, batch: int) -> dict[str, Draw]:
         masks = {}
@@ -84,13 +89,13 @@ class ConvNet(Network):
         x, read, said = channels_last(inputs), [], []
         for i, conv in enumerate(self.convs):
             read.append(x)
-            x = torch.relu(conv(x))
+            x = self.activations[i](conv(x))
             said.append(x)
             x = passed(x, i, gates)
             if i % 2:
                 x = dropped(F.max_pool2d(x, 2), f"dropout.{i // 2}", noise)
         read.append(x.flatten(1))
-        x = torch.relu(self.dense_layer(read[-1]))
+        x = self.activations[-1](self.dense_layer(read[-1]))
         said.append(x)
         read.append(dropped(passed(x, -1, gates), "dropout.dense", noise))
         return Trace(self.out(read[-1]).float(), tuple(read), tuple(said))

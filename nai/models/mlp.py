@@ -7,37 +7,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nai.activations import ACTIVATIONS, reproduced
 from nai.models.network import (
     Gates,
     Layer,
     Network,
     Params,
     Trace,
+    activated,
     check_settings,
     dropped,
     keep_mask,
+    parameters_of,
     passed,
 )
 from nai.seeds import Draw
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": torch.relu,
-    "leaky_relu": F.leaky_relu,
-    "tanh": torch.tanh,
-}
-"""Only functions whose vector and scalar code round alike, so that a result never depends on its stack."""
-SLOPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "relu": lambda above, said: torch.ops.aten.threshold_backward(above, said, 0),
-    "leaky_relu": lambda above, said: above * torch.where(said > 0, 1.0, 0.01),
-    "tanh": lambda above, said: above * (1 - said * said),
-}
-"""The gradient below each activation, from the gradient above it and what it said."""
 
 
 class Mlp(Network):
     """A multi-layer perceptron on flattened inputs.
 
-    widths: units of each hidden layer. dropout: share of hidden units dropped while training.
+    widths: units of each hidden layer. activation: of `nai.activations`. dropout: share of hidden units
+    dropped while training.
     """
 
     dense = True
@@ -52,13 +43,14 @@ class Mlp(Network):
     ) -> None:
         super().__init__()
         check_settings(widths, dropout=dropout)
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"activation {activation!r} is unknown: known are {', '.join(ACTIVATIONS)}")
         sizes = [torch.Size(features).numel(), *widths, outputs]
         with torch.device("meta"):
             self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
+            self.activations = activated(activation, widths)
         layers = [
-            Layer(f"layers.{i}", (f"layers.{i}.weight", f"layers.{i}.bias"), n, i - 1 if i else None)
+            Layer(
+                f"layers.{i}", parameters_of(self, f"layers.{i}", f"activations.{i}"), n, i - 1 if i else None
+            )
             for i, n in enumerate(sizes[1:])
         ]
         self.hidden, self.head, self.features = tuple(layers[:-1]), layers[-1], tuple(features)
@@ -91,17 +83,29 @@ class Mlp(Network):
         gates: Gates | None = None,
     ) -> Trace:
         """The forward pass; given whole stacks, [replicas, ...] each, it is that of every replica."""
-        x, read, said = inputs.flatten(-len(self.features)), [], []
+        x, read, before, said = inputs.flatten(-len(self.features)), [], [], []
         for i, layer in enumerate((*self.hidden, self.head)):
-            weight, bias = layer.parameters
+            weight, bias, *_ = layer.parameters
             read.append(x)
             x = affine(x, params[weight], params[bias])
             x = x if taps is None else x + taps[i]
             if i < len(self.hidden):
-                x = ACTIVATIONS[self.activation](x)
+                before.append(x)
+                x = self.said(params, i, x)
                 said.append(x)
                 x = dropped(passed(x, i, gates), f"dropout.{i}", noise or {})
-        return Trace(x.float(), tuple(read), tuple(said))
+        kept = () if ACTIVATIONS[self.activation].plain else tuple(before)
+        return Trace(x.float(), tuple(read), tuple(said), kept)
+
+    def said(self, params: Params, index: int, x: Tensor) -> Tensor:
+        """What a hidden layer's neurons say of their pre-activations, [..., batch, units]."""
+        if ACTIVATIONS[self.activation].plain:
+            return ACTIVATIONS[self.activation](x)
+        return reproduced(x, self.activation, self.coefficients(params, index))
+
+    def coefficients(self, params: Params, index: int) -> tuple[Tensor, ...]:
+        """Those of a hidden layer's activation, [..., 1, units] each."""
+        return tuple(params[name].unsqueeze(-2) for name in self.hidden[index].parameters[2:])
 
     def gradients(
         self,
@@ -112,10 +116,10 @@ class Mlp(Network):
         *,
         out: Params | None = None,
     ) -> Params:
-        trace = self.trace(params, inputs, noise)
+        trace, rule = self.trace(params, inputs, noise), ACTIVATIONS[self.activation]
         below, found = slope(trace.logits), dict(out or {})
         for i in reversed(range(len(trace.inputs))):
-            weight, bias = (*self.hidden, self.head)[i].parameters
+            weight, bias, *_ = (*self.hidden, self.head)[i].parameters
             if out is None:
                 found[weight] = (below.mT @ trace.inputs[i]).float()
                 found[bias] = below.float().sum(-2)
@@ -124,7 +128,13 @@ class Mlp(Network):
                 torch.sum(below, -2, out=out[bias])
             if i:
                 below = dropped(below @ params[weight], f"dropout.{i - 1}", noise)
-                below = SLOPES[self.activation](below, trace.units[i - 1])
+                before = trace.before[i - 1] if trace.before else None
+                own = self.coefficients(params, i - 1)
+                below, parts = rule.back(below, before, trace.units[i - 1], *own)
+                for name, part in zip(self.hidden[i - 1].parameters[2:], parts, strict=True):
+                    torch.sum(part, -2, out=found[name]) if out else found.update(
+                        {name: part.float().sum(-2)}
+                    )
         return found
 
 

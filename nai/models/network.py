@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from nai.activations import ACTIVATIONS, Reproducing, activation
 from nai.seeds import Draw
 
 Params = dict[str, Tensor]
@@ -33,6 +34,7 @@ class Trace(NamedTuple):
     logits: Tensor  # [batch, outputs]
     inputs: tuple[Tensor, ...]  # what each weighted layer reads, head last
     units: tuple[Tensor, ...]  # what each hidden layer says, after its activation: [batch, units, *space]
+    before: tuple[Tensor, ...] = ()  # and before it; of dense nets alone, whose activation is not plain
 
 
 class Network(nn.Module, ABC):
@@ -46,8 +48,14 @@ class Network(nn.Module, ABC):
     dense = False
     """Linear layers only: per-sample algebra is exact, `trace` takes whole stacks, `gradients` is by hand."""
 
+    activation: str = "relu"
+    """Of `nai.activations`; decides how weights start."""
+
     revision: ClassVar[int] = 0
     """Raised by hand when a change of this network's code changes its results; part of the fingerprint."""
+
+    added: ClassVar[frozenset[str]] = frozenset()
+    """Settings that older records do not name: told only where they are not the default."""
 
     @abstractmethod
     def forward(
@@ -118,15 +126,44 @@ class Network(nn.Module, ABC):
         return [name for name, _ in self.named_parameters() if name not in self.head.parameters]
 
     def draw(self, name: str, chance: torch.Generator) -> Tensor:
-        """A fresh initial value: PyTorch's own default for the layer the parameter belongs to."""
+        """A fresh initial value: PyTorch's own default for the layer the parameter belongs to.
+
+        Coefficients of activations start as these say, and so do weights below a SIREN's waves.
+        """
         module, _, kind = name.rpartition(".")
         owner = self.get_submodule(module)
         shape = owner.get_parameter(kind).shape
+        if isinstance(owner, Reproducing):
+            return ACTIVATIONS[owner.name].starts[kind](shape[0], chance)
         if isinstance(owner, nn.GroupNorm):
             return torch.ones(shape) if kind == "weight" else torch.zeros(shape)
         fan_in = owner.get_parameter("weight")[0].numel()
+        if kind == "weight" and ACTIVATIONS[self.activation].siren:
+            return siren_weight(shape, chance, first=module == self.hidden[0].name)
         width: float = fan_in**0.5
         return (torch.rand(shape, generator=chance) * 2 - 1) / width
+
+
+def siren_weight(shape: torch.Size, chance: torch.Generator | None, *, first: bool) -> Tensor:
+    """A weight [units, inputs, *space] as it starts below waves; first: it reads the network's inputs.
+
+    Source: Sitzmann, Martel, Bergman, Lindell, Wetzstein 2020, section 3.2, with their frequency, 30.
+    """
+    fan_in = shape[1:].numel()
+    reach: float = 1 / fan_in if first else (6 / fan_in) ** 0.5 / 30
+    return (torch.rand(shape, generator=chance) * 2 - 1) * reach
+
+
+def activated(name: str, widths: Sequence[int]) -> nn.ModuleList:
+    """The activation of each hidden layer; ValueError for an unknown name."""
+    activation(name)
+    return nn.ModuleList(Reproducing(name, units) for units in widths)
+
+
+def parameters_of(net: nn.Module, *modules: str) -> tuple[str, ...]:
+    """Names of the parameters that modules hold themselves, those of modules that do not exist left out."""
+    found = [name for name, _ in net.named_parameters()]
+    return tuple(name for module in modules for name in found if name.rpartition(".")[0] == module)
 
 
 def keep_mask(batch: int, units: Sequence[int], dropout: float) -> Draw:

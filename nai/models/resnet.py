@@ -6,13 +6,16 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from nai.models.network import Gates, Layer, Network, Trace, check_image, passed
+from nai.activations import Reproducing
+from nai.models.network import Gates, Layer, Network, Trace, activated, check_image, parameters_of, passed
 
 
 class Block(nn.Module):
-    """A residual block of two 3x3 convolutions, each with a group norm."""
+    """A residual block of two 3x3 convolutions, each with a group norm and an activation."""
 
-    def __init__(self, channels: int, width: int, stride: int, groups: int) -> None:
+    def __init__(
+        self, channels: int, width: int, stride: int, groups: int, *, activation: str = "relu"
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, width, 3, stride, padding=1, bias=False)
         self.norm1 = nn.GroupNorm(groups, width)
@@ -20,11 +23,12 @@ class Block(nn.Module):
         self.norm2 = nn.GroupNorm(groups, width)
         same = channels == width and stride == 1
         self.short = None if same else nn.Conv2d(channels, width, 1, stride, bias=False)
+        self.said1, self.said2 = Reproducing(activation, width), Reproducing(activation, width)
 
     def forward(self, x: Tensor, index: int, gates: Gates | None) -> tuple[Tensor, Tensor]:
-        inner = torch.relu(self.norm1(self.conv1(x)))
+        inner = self.said1(self.norm1(self.conv1(x)))
         short = x if self.short is None else self.short(x)
-        return inner, torch.relu(self.norm2(self.conv2(passed(inner, index, gates))) + short)
+        return inner, self.said2(self.norm2(self.conv2(passed(inner, index, gates))) + short)
 
 
 class ResNet18(Network):
@@ -34,7 +38,16 @@ class ResNet18(Network):
     result to its batch (padding rows included) and drift with the order of the tasks.
     """
 
-    def __init__(self, features: Sequence[int], outputs: int, width: int = 64, groups: int = 4) -> None:
+    added = frozenset({"activation"})
+
+    def __init__(
+        self,
+        features: Sequence[int],
+        outputs: int,
+        width: int = 64,
+        groups: int = 4,
+        activation: str = "relu",
+    ) -> None:
         super().__init__()
         if width < 1 or width % groups:
             raise ValueError(f"resnet18: width {width} is not a multiple of its {groups} norm groups")
@@ -44,20 +57,26 @@ class ResNet18(Network):
         with torch.device("meta"):
             self.stem = nn.Conv2d(channels, width, 3, padding=1, bias=False)
             self.norm = nn.GroupNorm(groups, width)
+            self.activations = activated(activation, [width])
             self.blocks = nn.ModuleList(
-                Block(a, b, 2 if i in (2, 4, 6) else 1, groups) for i, (a, b) in enumerate(pairwise(sizes))
+                Block(a, b, 2 if i in (2, 4, 6) else 1, groups, activation=activation)
+                for i, (a, b) in enumerate(pairwise(sizes))
             )
             self.out = nn.Linear(widths[-1], outputs)
-        self.hidden = (_owned(self, "stem", ("stem", "norm"), width), *self._block_layers(widths))
+        self.hidden = (
+            _owned(self, "stem", ("stem", "norm", "activations.0"), width),
+            *self._block_layers(widths),
+        )
         self.head = _owned(self, "out", ("out",), outputs)
+        self.activation = activation
 
     def _block_layers(self, widths: Sequence[int]) -> list[Layer]:
         layers = []
         for i, units in enumerate(widths):
             at = f"blocks.{i}"
-            layers.append(_owned(self, f"{at}.conv1", (f"{at}.conv1", f"{at}.norm1"), units))
+            layers.append(_owned(self, f"{at}.conv1", (f"{at}.conv1", f"{at}.norm1", f"{at}.said1"), units))
             # the shortcut ends in the same neurons as the second convolution
-            ends = (f"{at}.conv2", f"{at}.norm2", f"{at}.short")
+            ends = (f"{at}.conv2", f"{at}.norm2", f"{at}.short", f"{at}.said2")
             layers.append(_owned(self, f"{at}.conv2", ends, units))
         return layers
 
@@ -68,7 +87,7 @@ class ResNet18(Network):
         taps: Sequence[Tensor] | None = None,
         gates: Gates | None = None,
     ) -> Trace:
-        x = torch.relu(self.norm(self.stem(inputs)))
+        x = self.activations[0](self.norm(self.stem(inputs)))
         said = [x]
         for i, block in enumerate(self.blocks):
             inner, x = block(passed(x, 2 * i, gates), 2 * i + 1, gates)
@@ -79,5 +98,4 @@ class ResNet18(Network):
 
 
 def _owned(net: nn.Module, name: str, modules: Sequence[str], units: int) -> Layer:
-    names = [n for n, _ in net.named_parameters() if n.rpartition(".")[0] in modules]
-    return Layer(name, tuple(names), units, None)
+    return Layer(name, parameters_of(net, *modules), units, None)

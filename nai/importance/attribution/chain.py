@@ -1,13 +1,14 @@
 """DeepLIFT's rule RevealCancel, for chains of linear layers with an activation between each two."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.func import vjp
 
-from nai.models import ACTIVATIONS, Mlp, Network, Params, affine
+from nai.models import Mlp, Network, Params, affine
 
 if TYPE_CHECKING:
     from nai.importance.attribution.question import Question
@@ -30,8 +31,9 @@ def chain_of(net: Network, params: Params) -> Chain | None:
     """A network of this package as a chain; None for all but an MLP."""
     if not isinstance(net, Mlp):
         return None
-    layers = [params[name] for layer in (*net.hidden, net.head) for name in layer.parameters]
-    return Chain(tuple(layers[::2]), tuple(layers[1::2]), (ACTIVATIONS[net.activation],) * len(net.hidden))
+    weights, biases = zip(*(layer.parameters[:2] for layer in (*net.hidden, net.head)), strict=True)
+    activations = tuple(partial(net.said, params, i) for i in range(len(net.hidden)))
+    return Chain(tuple(params[k] for k in weights), tuple(params[k] for k in biases), activations)
 
 
 def chain_of_module(model: nn.Module) -> Chain | None:
