@@ -2,10 +2,10 @@
 
     python examples/raf/eigenvalue.py [--steps 600] [--seeds 3] [--activations NAME ...] [--out DIR]
 
--Laplacian + |x|^2 on the square [-5, 5]^2 with 0 on its boundary: two harmonic oscillators, least eigenvalue 2
-(the boundary adds less than 1e-8). The quotient of (energy of u) / (size of u), where u is 0 on the boundary,
-is least for the eigenfunction; both integrals by Gauss's rule with 20 x 20 points while it trains, 64 x 64 for
-the error of the eigenvalue. The network sees the square as [0, 1]^2.
+-Laplacian + |x|^2 on the square [-5, 5]^2 with 0 on its boundary: two harmonic oscillators, least eigenvalue
+2 (the boundary adds less than 1e-8). The quotient energy of u / size of u, where u is 0 on the boundary, is
+least for the eigenfunction; both integrals by Gauss's rule with 20 x 20 points while it trains, 64 x 64 for the
+error of the eigenvalue. The network sees the square as [0, 1]^2.
 Source: the variational form of Liang, Lyu, Wang, Yang 2021; their eigenvalue scripts are not public.
 """
 

@@ -2,9 +2,9 @@
 
     python examples/raf/image.py [--steps 400] [--seeds 3] [--activations NAME ...] [--out DIR]
 
-A grey picture of 64 x 64 pixels made here (rings that grow finer, a disc, stripes, a soft light): an MLP of four
-hidden layers of 96 learns the pixels of one colour of a chessboard. Peak signal-to-noise ratios in decibels, of
-the learnt pixels and of the held-out ones: what is published is of learnt ones alone.
+A grey picture of 64 x 64 pixels made here (rings that grow finer, a disc, stripes, a soft light): an MLP of
+four hidden layers of 96 learns the pixels of one colour of a chessboard. Peak signal-to-noise ratios in
+decibels, of the learnt pixels and of the held-out ones: what is published is of learnt ones alone.
 """
 
 import math

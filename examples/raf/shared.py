@@ -219,7 +219,9 @@ def options(about: str, *, steps: int = 0, seeds: int, activations: Sequence[str
     parser.add_argument(
         "--out", type=Path, default=RECORD, help="folder of the record (default: docs/studies/raf)"
     )
-    parser.add_argument("--steps", type=int, default=steps, help=f"training steps (default {steps})")
+    parser.set_defaults(steps=0)
+    if steps:
+        parser.add_argument("--steps", type=int, default=steps, help=f"training steps (default {steps})")
     parser.add_argument(
         "--seeds", type=int, default=seeds, help=f"seeds of initial weights (default {seeds})"
     )
