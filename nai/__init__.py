@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nai.activations import ACTIVATIONS, Reproducing
     from nai.arrays import from_tensors
     from nai.folders import from_folder
     from nai.guard import Guard
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from nai.trial import Outcome, Trial, run, run_many
 
 HOMES = {
+    "nai.activations": ("ACTIVATIONS", "Reproducing"),
     "nai.arrays": ("from_tensors",),
     "nai.folders": ("from_folder",),
     "nai.guard": ("Guard",),

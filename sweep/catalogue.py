@@ -10,6 +10,7 @@ Kind = Literal[
     "datasets",
     "benchmarks",
     "models",
+    "activations",
     "normalisations",
     "orders",
     "samplers",
@@ -105,6 +106,12 @@ def _models() -> list[Entry]:
     return [Entry(name, says(m), _options(m, "features", "outputs")) for name, m in MODELS.items()]
 
 
+def _activations() -> list[Entry]:
+    from nai.activations import ACTIVATIONS
+
+    return [Entry(name, one.says) for name, one in ACTIVATIONS.items()]
+
+
 def _normalisations() -> list[Entry]:
     from nai.normalise import NORMALISERS
 
@@ -178,6 +185,7 @@ _LISTS: dict[str, Callable[[], list[Entry]]] = {
     "datasets": _datasets,
     "benchmarks": _benchmarks,
     "models": _models,
+    "activations": _activations,
     "normalisations": _normalisations,
     "orders": _orders,
     "samplers": _samplers,

@@ -2,9 +2,9 @@
 
     python examples/raf/ntk.py [--seeds 5] [--activations NAME ...] [--out DIR]
 
-Of the residual networks of the other experiments, before any step, on 16 evenly spaced points of [-1, 1] (with
-32, rounding hides the smooth ones): squared quotient of the largest and the least singular value of the
-derivatives by all weights. A large one means that gradient descent is slow in some directions.
+Of the residual networks of the other experiments, before any step, on 16 evenly spaced points of [-1, 1]: the
+squared quotient of the largest and the least singular value of the derivatives by all weights (with 32,
+rounding hides those of smooth functions). A large one means that gradient descent is slow in some directions.
 Source: Liang, Lyu, Wang, Yang 2021, whose claim is that reproducing activations make it smaller.
 """
 

@@ -56,7 +56,7 @@ ACTIVATIONS: dict[str, Activation] = {
         starts=[normal(1, 0.1), normal(1, 0.1), SMALL, uniform(0.3, 0.5)],
     ),
     "sine_gaussian_audio": mixture(
-        "The same with the authors' start for audio, on SIREN's weights.",
+        "sine_gaussian with the authors' start for audio, on SIREN's weights.",
         WAVE,
         BELL,
         starts=[normal(2, 0.1), normal(30, 10), normal(1, 0.1), uniform(0.01, 0.05)],
@@ -71,7 +71,7 @@ ACTIVATIONS: dict[str, Activation] = {
         starts=[normal(0, 0.1), SMALL, normal(1, 0.1), normal(1, 0.1), SMALL, uniform(0.3, 0.5)],
     ),
     "sine_poly_gaussian_mild": mixture(
-        "The same on SIREN's weights, with waves that start fast: for functions of coordinates.",
+        "sine_poly_gaussian on SIREN's weights, with waves that start fast: for functions of coordinates.",
         LINE,
         PARABOLA,
         WAVE,
@@ -80,7 +80,7 @@ ACTIVATIONS: dict[str, Activation] = {
         siren=True,
     ),
     "sine_poly_gaussian_image": mixture(
-        "The same with the authors' start for images, which learns by heart.",
+        "sine_poly_gaussian with the authors' start for images, which learns by heart.",
         LINE,
         PARABOLA,
         WAVE,

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from nai.activations import Reproducing
 from nai.guard.watch import Seen
 from nai.models import Gates, Layer, Network, Params, Trace
 
 NEURONS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
-KNOWN = "Linear, Conv1d to Conv3d and the norms that follow them"
+KNOWN = "Linear, Conv1d to Conv3d, the norms that follow them, and nai.activations.Reproducing"
 COMPILED = "_orig_mod"
 
 Call = Callable[[nn.Module, Any], Any]
@@ -83,7 +84,9 @@ def check_known(model: nn.Module, names: Iterable[str], head: Sequence[str]) -> 
     """ValueError naming the modules whose trainable parameters belong to no neuron that Nai knows."""
     all_modules = modules(model)
     wanted = [n for n in names if not covered(n, head)]
-    if strange := [n for n in wanted if not isinstance(all_modules[owner(n)], (*NEURONS, *NORMS))]:
+    if strange := [
+        n for n in wanted if not isinstance(all_modules[owner(n)], (*NEURONS, *NORMS, Reproducing))
+    ]:
         _refuse(model, strange, f"Nai knows the neurons of {KNOWN}")
 
 

@@ -19,7 +19,7 @@ NORMS = frozenset(["batch_norm", "group_norm", "instance_norm", "layer_norm", "r
 ACTIVATIONS = frozenset([
     "relu", "relu6", "rrelu", "prelu", "leaky_relu", "threshold", "elu", "celu", "selu", "gelu", "silu",
     "mish", "sigmoid", "logsigmoid", "hardsigmoid", "hardswish", "tanh", "hardtanh", "softplus", "softsign",
-    "tanhshrink", "hardshrink", "softshrink",
+    "tanhshrink", "hardshrink", "softshrink", "reproduced",
 ])
 THROUGH = NORMS | {"add", "radd", "iadd", "contiguous", "to", "float", "half", "bfloat16"} | {
     f"{kind}{axes}"
@@ -46,7 +46,7 @@ class Seen:
     units: int
     axis: int
     reads: frozenset[str]  # layers that feed it
-    parameters: tuple[str, ...]  # the layer's own, then those of the norms that follow it
+    parameters: tuple[str, ...]  # the layer's own, then those of norms and of the activation after it
     said: Tensor  # [samples, units], after the activation and pooled; its size if there is no activation
     active: bool = False  # whether an activation function was seen
     times: int = 1
@@ -109,6 +109,7 @@ class Watch(TorchFunctionMode):
         if function in ACTIVATIONS:
             for seen in (self.seen[n] for n in silent if not self.seen[n].active):
                 seen.said, seen.active = self._pooled(out, seen.axis), True
+                seen.parameters += names  # coefficients, one a neuron
         elif function in THROUGH:
             if names and len(silent) == 1:
                 self.seen[min(silent)].parameters += names

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import vjp
 
+from nai.activations import Reproducing
 from nai.models import Mlp, Network, Params, affine
 
 if TYPE_CHECKING:
@@ -43,11 +44,16 @@ def chain_of_module(model: nn.Module) -> Chain | None:
     linear, between = parts[::2], parts[1::2]
     if len(parts) % 2 == 0 or not all(isinstance(x, nn.Linear) for x in linear):
         return None
-    if any(type(x).__module__ != "torch.nn.modules.activation" or [*x.parameters()] for x in between):
+    if not all(isinstance(x, Reproducing) or _fixed(x) for x in between):
         return None
     layers = [x for x in linear if isinstance(x, nn.Linear)]
     biases = [x.weight.new_zeros(len(x.weight)) if x.bias is None else x.bias.detach() for x in layers]
     return Chain(tuple(x.weight.detach() for x in layers), tuple(biases), tuple(between))
+
+
+def _fixed(module: nn.Module) -> bool:
+    """Whether it is one of PyTorch's activations, without parameters."""
+    return type(module).__module__ == "torch.nn.modules.activation" and not [*module.parameters()]
 
 
 def deeplift_reveal(question: "Question") -> list[Tensor]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nai.activations import Reproducing
 from nai.models import Gate
 
 ACTIVATIONS = "torch.nn.modules.activation"
@@ -20,7 +21,8 @@ def activations(model: nn.Module) -> list[str]:
     return [
         name
         for name, module in model.named_modules()
-        if type(module).__module__ == ACTIVATIONS and not isinstance(module, NONE_EACH)
+        if isinstance(module, Reproducing)
+        or (type(module).__module__ == ACTIVATIONS and not isinstance(module, NONE_EACH))
     ]
 
 

@@ -16,7 +16,7 @@ from nai.importance.attribution.question import Question
 ELEMENTWISE = frozenset([
     "relu", "relu6", "leaky_relu", "threshold", "elu", "celu", "selu", "gelu", "silu", "mish", "sigmoid",
     "logsigmoid", "log_sigmoid", "hardsigmoid", "hardswish", "tanh", "hardtanh", "softplus", "softsign",
-    "tanhshrink", "hardshrink", "softshrink", "sin", "cos", "exp", "square", "abs", "clamp",
+    "tanhshrink", "hardshrink", "softshrink", "reproduced", "sin", "cos", "exp", "square", "abs", "clamp",
 ])
 LINEAR = frozenset([
     "linear", "conv1d", "conv2d", "conv3d", "add", "radd", "iadd", "sub", "rsub", "isub", "neg", "mul",
