@@ -15,7 +15,13 @@ import torch
 from shared import BLOCKS, Field, Row, options, recorded, table
 
 WIDTH, POINTS = 40, 16
-MIXTURES = ("sine_gaussian", "sine_poly_gaussian", "sine_poly_gaussian_mild", "sine_poly_gaussian_image")
+MIXTURES = (
+    "rational",
+    "sine_gaussian",
+    "sine_poly_gaussian",
+    "sine_poly_gaussian_mild",
+    "sine_poly_gaussian_image",
+)
 
 
 def conditions(name: str, seeds: Sequence[int]) -> list[Row]:

@@ -1,6 +1,6 @@
 """An equation with an oscillating solution by residual minimisation, with every activation on one budget.
 
-    python examples/raf/oscillation.py [--steps 1200] [--seeds 5] [--activations NAME ...] [--out DIR]
+    python examples/raf/oscillation.py [--steps 1200] [--seeds 3] [--activations NAME ...] [--out DIR]
 
 -Laplacian u - (u - 1)^3 + (u + 2)^2 = f on the unit square and u = 0 on its boundary, where
 u = sin(2 pi x) sin(2 pi y); ansatz, error and record as in poisson.py.
@@ -29,7 +29,7 @@ def residual(u: Jet, x: Tensor) -> Tensor:
 
 
 def main() -> None:
-    given = options(__doc__ or "", steps=1200, seeds=5, activations=BLOCKS)
+    given = options(__doc__ or "", steps=1200, seeds=3, activations=BLOCKS)
 
     def run(name: str, seeds: Sequence[int]) -> list[Row]:
         return solved(name, seeds, residual, steps=given.steps, exact=exact)

@@ -20,7 +20,7 @@ from nai.seeds import generator
 
 BASELINES = ("relu", "relu3", "tanh", "siren")
 RECORD = Path(__file__).resolve().parent.parent.parent / "docs" / "studies" / "raf"
-BLOCKS = ("poly", "poly_relu3", "poly_sin", "poly_sin_gaussian", "rational")
+BLOCKS = ("poly", "poly_relu3", "poly_sin", "poly_sin_gaussian")
 """What the experiments with differential equations compare with the baselines."""
 WIDTH, BATCH = 40, 300
 QUIET = 2.0
