@@ -1,8 +1,11 @@
 """One method beside all others of a sweep, on the same orders and seeds: a table and a picture.
 
     python benchmarks/head_to_head.py DIR [--method nai] [--picture FILE.svg]
+    python benchmarks/head_to_head.py DIR --by method.importance_source --method activation
 
 DIR is the folder of a sweep with several methods and a confirmation, such as that of head_to_head_digits.
+With --by, the values of a setting stand in place of methods, each with whatever else did best with it on
+validation data, such as in importance_sources.
 Left: the accuracy of each method's best settings on test data, a dot for each order, seeds averaged, with its
 mean. Right: how much better the method is than each other, paired over orders and seeds, with the interval
 that the report gives. Nothing is run.
@@ -10,15 +13,19 @@ that the report gives. Nothing is run.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from sweep.analysis import Arm
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run from a clone, installed or not
@@ -36,10 +43,10 @@ class Beside(NamedTuple):
     won: float | None  # share of orders
 
 
-def beside(folder: str | Path, method: str) -> list[Beside]:
-    """Every confirmed method of a sweep, the best on average first.
+def beside(folder: str | Path, method: str, by: str = "method.name") -> list[Beside]:
+    """Every confirmed method of a sweep, or value of a setting, the best on average first.
 
-    ValueError: the method is not among them.
+    Each in the place that validation gave its best settings. ValueError: the method is not among them.
     """
     from sweep import analysis, look
     from sweep.analysis.arms import arms, crossing
@@ -47,28 +54,38 @@ def beside(folder: str | Path, method: str) -> list[Beside]:
 
     _, store, snapshot = look.reopened(folder)
     asked, rows = snapshot.asked, relevant(store.records.rows, snapshot.asked)
-    lines = [line for line in analysis.results(rows, asked)["table"] if line["place"] == 1 and line["orders"]]
     group = {arm.suggestion: arm for arm in arms(rows)}
-    chosen = {line["method"]: group[line["suggestion"]] for line in lines}
+    lines = [line for line in analysis.results(rows, asked)["table"] if line["orders"]]
+    chosen = {}
+    for line in sorted(lines, key=itemgetter("place"), reverse=True):
+        chosen[named(group[line["suggestion"]], by)] = line
     if method not in chosen:
-        raise ValueError(f"method {method!r} is not confirmed in {folder}: name one of {', '.join(chosen)}")
+        raise ValueError(f"{method!r} is not confirmed in {folder}: name one of {', '.join(chosen)}")
+    ours = group[chosen[method]["suggestion"]]
     found = []
-    for line in lines:
-        arm = chosen[line["method"]]
+    for name, line in chosen.items():
+        arm = group[line["suggestion"]]
         runs = crossing(arm, asked.confirm_orders, asked.confirm_seeds)
-        pair = analysis.paired(chosen[method], arm, asked.confirm_orders, asked.confirm_seeds)
-        other = line["method"] != method
+        pair = analysis.paired(ours, arm, asked.confirm_orders, asked.confirm_seeds)
         found.append(
             Beside(
-                line["method"],
+                name,
                 100 * analysis.final_averages(runs).mean(1),
                 _percent(line["half"]),
-                100 * (pair.mean or 0.0) if other else 0.0,
-                _percent(pair.half) if other else None,
-                pair.won if other else None,
+                100 * (pair.mean or 0.0) if name != method else 0.0,
+                _percent(pair.half) if name != method else None,
+                pair.won if name != method else None,
             )
         )
     return sorted(found, key=lambda one: -one.accuracies.mean())
+
+
+def named(arm: "Arm", by: str) -> str:
+    """What an arm has of a setting; of what it does not have, the method's name."""
+    value: Any = arm.settings
+    for part in by.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return arm.method if value is None else str(value)
 
 
 def _percent(share: float | None) -> float | None:
@@ -131,10 +148,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", metavar="DIR")
-    parser.add_argument("--method", default="nai")
+    parser.add_argument("--method", default="nai", help="or a value of --by; stands beside all others")
+    parser.add_argument("--by", default="method.name", metavar="KEY", help="a setting, in place of methods")
     parser.add_argument("--picture", type=Path)
     args = parser.parse_args()
-    found = beside(args.folder, args.method)
+    found = beside(args.folder, args.method, args.by)
     print(markdown(found, args.method))
     if args.picture:
         with mpl.rc_context({"svg.hashsalt": "nai", "font.size": 9, "svg.fonttype": "path"}):
