@@ -224,7 +224,12 @@ def _owner(path: Path) -> str:
 def _incompatible(root: Path, changes: list[Change]) -> str:
     lines = [f"  {c.key}: {_shown(c.before)} -> {_shown(c.after)}" for c in changes]
     return "\n".join(
-        [f"{root} holds a sweep of another space:", *lines, "take another --out, or the space as it was"]
+        [
+            f"{root} holds a sweep of another space:",
+            *lines,
+            "take another --out, or the space as it was",
+            f"(what both run is not trained again where --out starts with a copy of {root}/records)",
+        ]
     )
 
 

@@ -97,6 +97,7 @@ def test_another_space_is_refused_with_every_key_that_differs(folder):
         "  orders.seed: 0 -> 5",
         "  training.epochs: 1 -> 2",
         "take another --out, or the space as it was",
+        f"(what both run is not trained again where --out starts with a copy of {folder.root}/records)",
     ]
     assert read(folder.space) == tiny()
 

@@ -116,6 +116,14 @@ def test_another_space_is_refused_and_nothing_is_touched(copy):
     assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
 
 
+def test_a_wider_space_takes_the_runs_of_a_narrower_one_from_a_copy_of_its_records(whole, tmp_path):
+    before = {row["fingerprint"]: row["finished"] for row in rows(whole)}
+    shutil.copytree(whole / "records", tmp_path / "out" / "records")
+    inline(tiny("orders.count=4"), tmp_path / "out")
+    after = {row["fingerprint"]: row["finished"] for row in rows(tmp_path / "out")}
+    assert before.items() <= after.items() and len(after) > len(before)
+
+
 def test_an_engine_that_does_not_exist_is_refused_before_anything_is_made(tmp_path):
     with pytest.raises(ValueError, match="engine 'dask' is unknown: known are tune, inline"):
         session.run(tiny(), tmp_path / "out", engine="dask")
