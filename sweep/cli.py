@@ -56,10 +56,11 @@ def run(
     way = _way(engine, address, no_track, max_time)
 
     def start(watch: Any) -> "Ended":
-        from sweep import session
         from sweep.space import read
 
-        wanted = read(space, changes)
+        wanted = read(space, changes)  # ahead of all that running takes: a mistake is answered soon
+        from sweep import session
+
         return session.run(wanted, out, watch=watch, **way)
 
     carried_out(start, verbose)

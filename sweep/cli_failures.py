@@ -134,10 +134,10 @@ def _mistakes(error: Any) -> str:
 def _storage(error: OSError) -> tuple[int, str]:
     text = str(error)
     if error.filename and error.strerror:
-        text = f"{error.filename}: {error.strerror}"
-    for errnos, hint in ((FULL, "make room or give another folder"), (NO_PLACE, "give another folder")):
+        text = f"{error.filename2 or error.filename}: {error.strerror}"
+    for errnos, hint in ((FULL, "make room"), (NO_PLACE, "move it away")):
         if error.errno in errnos:
-            return STORAGE, f"{text}\n{hint}, then run the same command again"
+            return STORAGE, f"{text}\n{hint} or give another folder, then run the same command again"
     return STORAGE, text
 
 

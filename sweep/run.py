@@ -27,6 +27,8 @@ MOST = 10_000
 """Workers that Ray Tune may ever ask for."""
 FALLS = 12
 """Times in a row that Ray Tune may give up on all its trials without one row in between."""
+STARTS = 3
+"""Times that a local Ray is started before it is said not to come up."""
 AILING = 3
 """Times in a row that a worker may say that its machine is at fault, without one row in between."""
 
@@ -51,7 +53,7 @@ def cluster(
     handler = signal.getsignal(signal.SIGTERM)
     if address is None:
         with importable():
-            ray.init(address="local", include_dashboard=False, **quiet)
+            _start(**quiet)
     else:
         join(address, **quiet)
     if callable(handler) and threading.current_thread() is threading.main_thread():
@@ -63,6 +65,25 @@ def cluster(
             yield _room(resources, address)
     finally:
         ray.shutdown()
+
+
+def _start(**quiet: Any) -> None:
+    """A local Ray; ClusterError when it does not come up, as on a machine that is far too busy.
+
+    Ray waits for half a minute for its own processes, and no longer whatever it is told.
+    """
+    for left in reversed(range(STARTS)):
+        try:
+            ray.init(address="local", include_dashboard=False, **quiet)
+            return
+        except Exception as error:  # Ray raises nothing narrower
+            ray.shutdown()
+            if left:
+                continue
+            raise ClusterError(
+                f"Ray did not start on this machine: {str(error).partition(chr(10))[0]}\n"
+                "it may be too busy or short of memory: run the same command again, or with --engine inline"
+            ) from error
 
 
 def _room(resources: Resources, address: str | None) -> Room:

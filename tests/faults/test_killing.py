@@ -91,7 +91,7 @@ def test_fifty_kills_of_driver_and_workers_cost_no_row_and_double_none(folder):
     killed = log.read_text().split() if log.exists() else []
     chance = random.Random(13 + len(killed))
     while len(killed) < ROUNDS:
-        with driver(CODE, folder, RAY_raylet_start_wait_time_s="120") as child:
+        with driver(CODE, folder) as child:
             trains(child)
             while child.poll() is None and len(killed) < ROUNDS:
                 if ends(child, chance.uniform(0, LONGEST)):

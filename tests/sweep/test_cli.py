@@ -450,6 +450,12 @@ def test_data_that_are_not_there(tiny, tmp_path, monkeypatch):
         (PermissionError(errno.EACCES, "denied", "runs/x"), STORAGE, "runs/x"),
         (OSError(errno.EROFS, "read-only"), STORAGE, "another folder"),
         (FileNotFoundError(errno.ENOENT, "gone", "runs/x"), STORAGE, "runs/x"),
+        (
+            NotADirectoryError(errno.ENOTDIR, "Not a directory", "a/b"),
+            STORAGE,
+            "a/b: Not a directory\nmove it",
+        ),
+        (IsADirectoryError(errno.EISDIR, "no file", ".draft", None, "out/x"), STORAGE, "out/x: no file"),
         (SyntaxError("invalid syntax", ("mine.py", 3, 1, "x x")), INPUT, "mine.py:3: invalid syntax"),
         (ValueError("a worker wants 8 CPU"), INPUT, "a worker wants 8 CPU"),
         (

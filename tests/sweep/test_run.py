@@ -303,6 +303,27 @@ def test_a_given_number_of_workers_is_asked_for_before_there_is_a_machine(monkey
         cluster.Room(Resources(gpus=1)).wait(0.1)
 
 
+def test_a_ray_that_does_not_start_is_tried_again_and_then_told_with_the_way_out(monkeypatch):
+    for_ray(local=True)
+    from sweep import run
+
+    tries = []
+
+    def never(**options):
+        tries.append(options["address"])
+        raise Exception("The current node timed out during startup. This could happen because ...")
+
+    monkeypatch.setattr(run.ray, "init", never)
+    with (
+        pytest.raises(
+            ClusterError, match=r"Ray did not start on this machine: .* timed out .*\n.*same command"
+        ),
+        run.cluster(None, Resources()),
+    ):
+        raise AssertionError("there is no Ray")
+    assert tries == ["local"] * run.STARTS
+
+
 # --- a Ray of each driver's own ---
 
 
