@@ -34,6 +34,7 @@ class Samples(NamedTuple):
     scale: Tensor | None  # broadcasts over [*features]
     shift: Tensor | None
     black: Tensor | None = None  # what the byte 0 is read as, broadcasts over [*features]; None: 0
+    white: Tensor | None = None  # what the byte 255 is read as; None: black + 1
 
 
 class Batch(NamedTuple):
@@ -141,10 +142,10 @@ class Benchmark:
         inputs, labels, owners = (_tensor(array, device) for array in (self.inputs, self.labels, self.owners))
         scale = None if self.scale is None else _tensor(self.scale, device)
         shift = None if self.shift is None else _tensor(self.shift, device)
-        black = shift
+        black, white = shift, _white(inputs, scale, shift)
         if inputs.dtype == torch.uint8 and 4 * inputs.numel() <= float_bytes:
             inputs, scale, shift = _scaled(inputs, scale, shift), None, None
-        return Samples(inputs, labels, owners, scale, shift, black)
+        return Samples(inputs, labels, owners, scale, shift, black, white)
 
 
 def gather(samples: Samples, rows: Rows) -> Batch:
@@ -181,6 +182,12 @@ def _scaled(inputs: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tenso
     values = inputs.float()
     values = values if scale is None else values * scale
     return values if shift is None else values + shift
+
+
+def _white(inputs: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor | None:
+    if inputs.is_floating_point():
+        return None
+    return _scaled(inputs.new_full((1,), 255), scale, shift)
 
 
 def _tensor(array: Array, device: torch.device | str) -> Tensor:

@@ -50,7 +50,7 @@ NO_TORCH = (
 # A file of nai imports from its own floor and from those before it; the lazy `nai/__init__.py` has none.
 FLOORS = (
     ("seeds", "tasks", "orders", "metrics", "named", "activations"),
-    ("models", "sources", "builders", "augment"),
+    ("models", "sources", "builders", "augment", "views"),
     ("pictures", "arrays", "folders", "core50"),
     ("datasets",),
     ("importance", "normalise"),

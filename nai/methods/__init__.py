@@ -4,10 +4,12 @@ from nai.methods.agem import Agem
 from nai.methods.ags_cl import AgsCl
 from nai.methods.ar1_star import Ar1Star
 from nai.methods.base import Context, Memory, Method
+from nai.methods.co2l import Co2l
 from nai.methods.cwr_star import CwrStar
 from nai.methods.der import Der
 from nai.methods.derpp import DerPlusPlus
 from nai.methods.er import Er
+from nai.methods.er_probe import ErProbe
 from nai.methods.ewc import Ewc
 from nai.methods.ewcpp import EwcPlusPlus
 from nai.methods.finetune import Finetune
@@ -52,6 +54,8 @@ METHODS: dict[str, type[Method]] = {
     "gss": Gss,
     "gdumb": GDumb,
     "latent_replay": LatentReplay,
+    "co2l": Co2l,
+    "er_probe": ErProbe,
     "ags_cl": AgsCl,
     "ucl": Ucl,
     "cwr_star": CwrStar,
@@ -66,11 +70,13 @@ __all__ = [
     "Agem",
     "AgsCl",
     "Ar1Star",
+    "Co2l",
     "Context",
     "CwrStar",
     "Der",
     "DerPlusPlus",
     "Er",
+    "ErProbe",
     "Ewc",
     "EwcPlusPlus",
     "Finetune",

@@ -70,6 +70,7 @@ class ConvNet(Network):
         ]
         self.hidden, self.head = tuple(layers[:-1]), layers[-1]
         self.dropout, self.dropout_dense, self.activation = dropout, dropout_dense, activation
+        self.features = tuple(features)
 
     def draws(self, batch: int) -> dict[str, Draw]:
         masks = {}

@@ -68,7 +68,7 @@ class ResNet18(Network):
             *self._block_layers(widths),
         )
         self.head = _owned(self, "out", ("out",), outputs)
-        self.activation = activation
+        self.activation, self.features = activation, tuple(features)
 
     def _block_layers(self, widths: Sequence[int]) -> list[Layer]:
         layers = []
