@@ -18,9 +18,9 @@ def check_method(method: Method, training: Training, scenario: str) -> None:
         raise ValueError(
             f"{name} cannot work in scenario {scenario!r}: use scenario {able}, or another method"
         )
-    if training.epochs < method.least_epochs:
+    if training.shortest < method.least_epochs:
         raise ValueError(
-            f"{name} needs at least {method.least_epochs} epochs a task, got epochs = {training.epochs}: "
+            f"{name} needs at least {method.least_epochs} epochs a task, got epochs = {training.shortest}: "
             "use more; `steps` makes each as short as wanted"
         )
     if training.boundaries == "hidden" and method.needs_boundaries:

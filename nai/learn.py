@@ -106,8 +106,21 @@ def learn(
     many = stackable(world.net, world.device)
     # a CPU rounds bfloat16 products of several matrices by how many there are
     alone = not many or (training.precision == "bfloat16" and world.device.type == "cpu")
-    classes = [[pupil] for pupil in together] if alone else [together]
-    return [lesson for some in classes for lesson in _Class(some, world, training, many=many).taught()]
+    places = [[n] for n in range(len(together))] if alone else _alike([p.depth for p in together], training)
+    taught = {}
+    for some in places:
+        pupils = [together[n] for n in some]
+        whole = _Class(pupils, world, training.after(pupils[0].depth), many=many)
+        taught |= dict(zip(some, whole.taught(), strict=True))
+    return [taught[n] for n in range(len(together))]
+
+
+def _alike(depths: Sequence[int], training: Training) -> list[list[int]]:
+    """Places of lessons that train for equally many epochs."""
+    if training.first_epochs is None:
+        return [list(range(len(depths)))]
+    parts = ([n for n, depth in enumerate(depths) if (depth == 0) is first] for first in (True, False))
+    return [part for part in parts if part]
 
 
 class Pupil(NamedTuple):
@@ -171,7 +184,8 @@ class _Class:
             self._hook_on_data("before_task")
         self._stretch_springs()
         for epoch in range(self.training.epochs):
-            self.context = self.context._replace(epoch=epoch)
+            self.optimizer.rate = rate = self.training.rate_in(epoch)
+            self.context = self.context._replace(epoch=epoch, rate=rate)
             self._epoch()
             self._hook("after_epoch")
         if told:
@@ -308,7 +322,7 @@ class _Class:
         pools = [self.method.pool(done[:depth], task) for depth, task in enumerate(done)]
         sizes = [sum(len(self.world.train[task]) for task in pool) for pool in pools]
         steps = [self.training.steps or -(-size // self.training.batch) for size in sizes]
-        return self.training.epochs * sum(steps)
+        return sum(self.training.after(depth).epochs * n for depth, n in enumerate(steps))
 
     def _moments(self, buffer: Tensor, shapes: dict[str, torch.Size]) -> Params:
         if self.training.optimizer == "fresh" or self.method.from_scratch:

@@ -17,7 +17,9 @@ CACHED = 2**16
 
 
 class Optimizer(Protocol):
-    """Steps the live rows of a buffer along the gradients in its twin, in place."""
+    """Steps the live rows of a buffer along the gradients in its twin, in place, at its rate."""
+
+    rate: float
 
     def step(self, live: Sequence[bool]) -> None:
         """One step; a row that is not live is not touched, nor are its moments."""

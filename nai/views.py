@@ -1,4 +1,4 @@
-"""Views of samples for contrastive learning: drawn for a whole batch, on the device, each sample by itself."""
+"""Views of samples for contrastive learning, of a whole batch on the device, each sample by its own draws."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -51,8 +51,8 @@ VIEWS: dict[str, View] = {
     "crops": View(crop=0.7),
     "noise": View(noise=0.2, mask=0.2),
 }
-"""The official runs of Co2L on CIFAR-10, Tiny-ImageNet and rotated MNIST (Chen et al. 2020 for the first two),
-and one for flat vectors, whose features are best standardised."""
+"""Those of the official runs of Co2L on CIFAR-10, Tiny-ImageNet and rotated MNIST (the first two of Chen et
+al. 2020), and one for flat vectors, whose features are best standardised."""
 
 
 def draws(purpose: str, view: View, features: Sequence[int], leading: Sequence[int]) -> dict[str, Draw]:
@@ -145,7 +145,7 @@ def _rows(images: Tensor, places: Tensor) -> Tensor:
 
 
 def jittered(unit: Tensor, drawn: Mapping[str, Tensor]) -> Tensor:
-    """Brightness, contrast, saturation and hue of images in 0..1 changed, the last two where there are colours."""
+    """Images in 0..1 with other brightness and contrast, and saturation and hue where there are colours."""
     factors = {k: _column(0.6 + 0.8 * drawn[k]) for k in ("brightness", "contrast", "saturation")}
     x = (unit * factors["brightness"]).clamp(0, 1)
     mean = (gray(x) if x.shape[1] == 3 else x).mean((1, 2, 3), keepdim=True)
@@ -193,8 +193,9 @@ def blurred(images: Tensor, sigma: Tensor) -> Tensor:
     wide = F.pad(images, (radius,) * 4, mode="reflect") if radius else images
     height, width = images.shape[-2:]
     taps = [weight[:, i, None, None, None] for i in range(2 * radius + 1)]
-    tall = sum(tap * wide[..., i : i + height, :] for i, tap in enumerate(taps))
-    return sum(tap * tall[..., i : i + width] for i, tap in enumerate(taps))  # type: ignore[index,return-value]
+    rows = [tap * wide[..., i : i + height, :] for i, tap in enumerate(taps)]
+    tall = torch.stack(rows).sum(0)
+    return torch.stack([tap * tall[..., i : i + width] for i, tap in enumerate(taps)]).sum(0)
 
 
 def _column(values: Tensor) -> Tensor:

@@ -64,8 +64,8 @@ class Measured(NamedTuple):
     sizes: Sizes
     width: int
     """Lessons of a full stack."""
-    epochs: int
-    """Passes over each task."""
+    epochs: float
+    """Passes over each task, on average."""
 
 
 def measured(settings: Settings, space: Space, *, clock: Clock = time.perf_counter) -> Measured:
@@ -98,7 +98,9 @@ def measured(settings: Settings, space: Space, *, clock: Clock = time.perf_count
     work = work_bytes(world, method, training.batch)
     card = world.device.type != "cpu"
     sizes = sizes_of(world, benchmark, process=process, lesson=lesson, work=work, card=card)
-    return Measured(times, sizes, width, training.epochs)
+    tasks = len(world.train)
+    passes = sum(training.after(depth).epochs for depth in range(tasks)) / tasks
+    return Measured(times, sizes, width, passes)
 
 
 def sizes_of(
@@ -168,7 +170,8 @@ def _timed(
 
     def trained(epochs: int) -> tuple[float, list["Lesson"]]:
         began = clock()
-        short = dataclasses.replace(training, epochs=epochs, steps=training.steps and BATCHES)
+        same = dataclasses.replace(training, warm_epochs=0, first_epochs=None)
+        short = dataclasses.replace(same, epochs=epochs, steps=training.steps and BATCHES)
         learnt = learn(pupils, tasks, few, method, training=short, seeds=seeds)
         return clock() - began, learnt
 

@@ -13,8 +13,8 @@ from nai.methods.anchored import below, under
 from nai.methods.base import Context, Memory, Method, Span, one_of, positive, whole
 from nai.methods.contrast import REDUCTIONS, relations_kept, supervised, unit
 from nai.methods.pairs import Pairs, check_views, draws, encoded, pairs
-from nai.methods.probe import BALANCES, PROBES, Probe, pool
-from nai.methods.replay import SELECTIONS, Store, shown
+from nai.methods.probe import Probe, pool
+from nai.methods.replay import Store, shown
 from nai.models import Network, Params
 from nai.seeds import Draw
 from nai.tasks import Batch, Rows
@@ -27,12 +27,13 @@ LAYERS = ("projection.0", "projection.1")
 
 @dataclass(frozen=True)
 class Co2l(Method):
-    """Views of a class are drawn together, relations between views kept, and a linear layer learnt at the end.
+    """Views of a class are drawn together, relations of views kept, and a linear layer learnt at the end.
 
-    size, replay, selection: of the buffer, as in `Er`; it is shown a task at its end. views: how the two views
-    of each sample are made, by a name of `nai.views.VIEWS`.
-    temperature: of the contrastive loss, which is weighed by temperature / base_temperature. anchors: current:
-    samples of the buffer are contrasted with but are no anchors (asymmetric); all: they are (symmetric).
+    size, replay, selection: of the buffer, as in `Er`; it is shown a task at its end.
+    views: how the two views of each sample are made, by a name of `nai.views.VIEWS`.
+    temperature: of the contrastive loss, which is weighed by temperature / base_temperature.
+    anchors: current: samples of the buffer are contrasted with, but are no anchors (asymmetric); all: they
+    are (symmetric).
     reduction: see `nai.methods.contrast.supervised`.
     strength: of the distillation of relations, whose temperatures are current_temperature for the network as
     it is and past_temperature for that of the last task's end.
@@ -80,7 +81,7 @@ class Co2l(Method):
         whole(1, size=self.size)
         whole(0, hidden=self.hidden, projection=self.projection)
         for name in ("projection", "hidden"):
-            if getattr(self, name) % 4 or name == "projection" and not self.projection:
+            if getattr(self, name) % 4 or (name == "projection" and not self.projection):
                 raise ValueError(
                     f"{name} {getattr(self, name)} must be a multiple of 4: lessons share stacks"
                 )

@@ -19,7 +19,8 @@ def similarities(said: Tensor, live: Tensor, temperature: float | Tensor) -> Ten
 
     said: [rows, n]; live: [rows] bool.
     """
-    found = (said @ said.mT).float() / temperature
+    with torch.autocast(said.device.type, enabled=False):  # a small temperature blows rounding up
+        found = said @ said.mT / temperature
     apart = ~torch.eye(len(live), dtype=torch.bool, device=live.device)
     return found.masked_fill(~(apart & live), FAR)
 

@@ -1,4 +1,4 @@
-"""Experience replay with linear evaluation: what a body learnt by cross-entropy is worth to a linear layer."""
+"""Experience replay with linear evaluation: what a body that replay has trained is worth."""
 
 from dataclasses import dataclass
 

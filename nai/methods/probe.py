@@ -1,4 +1,4 @@
-"""Linear evaluation: a softmax layer learnt anew over the body as it stands, all classes shown equally often."""
+"""Linear evaluation: a softmax layer learnt anew over the body, all classes shown equally often."""
 
 from typing import NamedTuple
 
@@ -62,8 +62,8 @@ class Probe(NamedTuple):
 
         met: [outputs] bool, the outputs that the softmax is over, in every scenario.
         Source: Cha, Lee, Shin 2021, section 4 and their code: SGD with momentum 0.9, the rate falling to a
-        fifth after 60, 75 and 90 % of the epochs. Deviation: epochs are as long as the largest task and a full
-        buffer make them.
+        fifth after 60, 75 and 90 % of the epochs. Deviation: every epoch is as long as the largest task and a
+        full buffer make it.
         """
         asked = context._replace(heads=met.expand_as(context.heads))
         places = self.places(samples, context)
