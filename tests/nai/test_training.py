@@ -314,3 +314,86 @@ def test_stretches_are_counted_along_all_tasks(length, training, widths):
         assert int(lesson.memory["ended"]) == steps // length
         ends_here = torch.equal(lesson.memory["kept"], lesson.params["layers.0.bias"])
         assert ends_here == (steps % length == 0)
+
+
+# ---------------------------------------------------------------- schedules of the rate
+def test_rates_by_hand():
+    plain = Training(epochs=4, rate=0.5)
+    assert [plain.rate_in(e) for e in range(4)] == [0.5] * 4
+    cosine = dataclasses.replace(plain, schedule="cosine")
+    # 0.0005 + 0.4995 (1 + cos(pi n / 4)) / 2, n = 1..4
+    expected = [0.42684995, 0.25025, 0.07365005, 0.0005]
+    assert [cosine.rate_in(e) for e in range(4)] == pytest.approx(expected)
+    warm = dataclasses.replace(cosine, warm_epochs=2)
+    # from 0.01 towards 0.25025, at a quarter and three quarters of the way
+    assert [warm.rate_in(e) for e in range(4)] == pytest.approx([0.0700625, 0.1901875, *expected[2:]])
+
+
+SCHEDULED = dataclasses.replace(
+    WAYS["with momentum"], epochs=3, first_epochs=5, schedule="cosine", warm_epochs=2
+)
+
+
+@pytest.mark.parametrize("widths", [[12, 8], [9, 5]])
+def test_scheduled_training_is_a_plain_loop_that_sets_the_rate_of_each_epoch(widths):
+    where, method = world(blobs(scenario="domain"), widths=widths), Finetune()
+    lesson = begin(where, method, Seeds())
+    for depth, task in enumerate((2, 0)):
+        own = SCHEDULED.after(depth)
+        assert own.epochs == (3 if depth else 5)
+        model = oracles.plain_mlp(lesson.params)
+        optimizer = oracles.plain_optimizer(model, own)
+        seen = list(oracles.batches(where, task, own, Seeds(), depth))
+        for step, indices in enumerate(seen):
+            optimizer.param_groups[0]["lr"] = own.rate_in(step * own.epochs // len(seen))
+            optimizer.zero_grad()
+            oracles.task_loss(model, where, indices, (0, 1)).backward()
+            optimizer.step()
+        expected = {k: v.detach() for k, v in oracles.named(model, lesson.params).items()}
+        (lesson,) = learn([lesson], [task], where, method, training=SCHEDULED, seeds=[Seeds()])
+        close(lesson.params, expected)
+
+
+def test_lessons_of_other_depths_keep_their_bits_beside_a_longer_first_task():
+    where, later = world(), taught(world(), Er(size=20), (1,), training=SCHEDULED)
+    fresh = begin(where, Er(size=20), Seeds())
+    both = learn(
+        [later, fresh, later], [0, 2, 2], where, Er(size=20), training=SCHEDULED, seeds=[Seeds()] * 3
+    )
+    for lesson, start, task in zip(both, (later, fresh, later), (0, 2, 2), strict=True):
+        (alone,) = learn([start], [task], where, Er(size=20), training=SCHEDULED, seeds=[Seeds()])
+        assert not differing(lesson, alone)
+
+
+def test_hooks_are_told_the_rate_of_their_epoch():
+    @dataclasses.dataclass(frozen=True)
+    class Told(Method):
+        def start(self, net, params, heads, chance):
+            return params, {"rate": torch.zeros(())}
+
+        def after_epoch(self, net, params, memory, context):
+            return params, {"rate": memory["rate"] + context.rate}
+
+    lesson = taught(world(), Told(), (0,), training=SCHEDULED)
+    own = SCHEDULED.after(0)
+    assert lesson.memory["rate"].item() == pytest.approx(sum(map(own.rate_in, range(5))))
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"schedule": "steps"}, "schedule 'steps' is unknown"),
+        ({"warm_epochs": 20}, "warm_epochs 20 must be .* below the epochs of every task, here 20"),
+        ({"warm_epochs": 5, "first_epochs": 4}, "here 4"),
+        ({"first_epochs": 0}, "first_epochs 0"),
+    ],
+)
+def test_schedules_that_cannot_be_are_refused(settings, word):
+    with pytest.raises(ValueError, match=word):
+        Training(**settings)
+
+
+def test_schedules_are_told_only_where_there_is_one():
+    assert not {"schedule", "warm_epochs", "first_epochs"} & set(Training().settings())
+    told = SCHEDULED.settings()
+    assert (told["schedule"], told["warm_epochs"], told["first_epochs"]) == ("cosine", 2, 5)

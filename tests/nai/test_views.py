@@ -149,7 +149,7 @@ def test_a_blur_is_a_convolution_with_a_gaussian():
     sigma = torch.tensor([0.1, 0.7, 2.0])
     at = torch.arange(-2, 3).float()
     for image, made, deviation in zip(images, blurred(images, sigma), sigma, strict=True):
-        line = torch.tensor([math.exp(-float(a) ** 2 / (2 * float(deviation) ** 2)) for a in at])
+        line = torch.tensor([math.exp(-(float(a) ** 2) / (2 * float(deviation) ** 2)) for a in at])
         kernel = torch.outer(line, line) / line.sum() ** 2
         padded = F.pad(image[:, None], (2, 2, 2, 2), mode="reflect")
         torch.testing.assert_close(made, F.conv2d(padded, kernel[None, None])[:, 0], atol=1e-5, rtol=1e-4)
