@@ -13,7 +13,7 @@ that the report gives. Nothing is run.
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -43,9 +43,12 @@ class Beside(NamedTuple):
     won: float | None  # share of orders
 
 
-def beside(folder: str | Path, method: str, by: str = "method.name") -> list[Beside]:
+def beside(
+    folder: str | Path, method: str, by: "str | Callable[[Arm], str]" = "method.name"
+) -> list[Beside]:
     """Every confirmed method of a sweep, or value of a setting, the best on average first.
 
+    by: a setting's dotted name, or what names an arm.
     Each in the place that validation gave its best settings. ValueError: the method is not among them.
     """
     from sweep import analysis, look
@@ -58,7 +61,8 @@ def beside(folder: str | Path, method: str, by: str = "method.name") -> list[Bes
     lines = [line for line in analysis.results(rows, asked)["table"] if line["orders"]]
     chosen = {}
     for line in sorted(lines, key=itemgetter("place"), reverse=True):
-        chosen[named(group[line["suggestion"]], by)] = line
+        arm = group[line["suggestion"]]
+        chosen[named(arm, by) if isinstance(by, str) else by(arm)] = line
     if method not in chosen:
         raise ValueError(f"{method!r} is not confirmed in {folder}: name one of {', '.join(chosen)}")
     ours = group[chosen[method]["suggestion"]]
