@@ -107,7 +107,7 @@ def learn(
     # a CPU rounds bfloat16 products of several matrices by how many there are
     alone = not many or (training.precision == "bfloat16" and world.device.type == "cpu")
     places = [[n] for n in range(len(together))] if alone else _alike([p.depth for p in together], training)
-    taught = {}
+    taught: dict[int, Lesson] = {}
     for some in places:
         pupils = [together[n] for n in some]
         whole = _Class(pupils, world, training.after(pupils[0].depth), many=many)
