@@ -43,9 +43,7 @@ class Beside(NamedTuple):
     won: float | None  # share of orders
 
 
-def beside(
-    folder: str | Path, method: str, by: "str | Callable[[Arm], str]" = "method.name"
-) -> list[Beside]:
+def beside(folder: str | Path, method: str, by: "str | Callable[[Arm], str]" = "method.name") -> list[Beside]:
     """Every confirmed method of a sweep, or value of a setting, the best on average first.
 
     by: a setting's dotted name, or what names an arm.
