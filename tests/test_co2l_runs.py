@@ -2,6 +2,7 @@
 
 import pickle
 import runpy
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from sweep import record, session
 from sweep.space import read
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "benchmarks"))
 OFFICIAL = ("co2l_split_cifar10", "co2l_split_tiny_imagenet", "co2l_rotated_mnist")
 TINY = (
     "model.width=4",
@@ -89,3 +91,37 @@ def test_the_example_answers_both_questions_with_the_same_weights(capsys):
     for line in lines:
         among, within = (float(part.split()[-1]) for part in line.split(" %")[:2])
         assert within > among + 20 and among > 20
+
+
+# ---------------------------------------------------------------- what each part is worth
+@pytest.fixture(scope="module")
+def measured():
+    from contrastive import found
+
+    return found(ROOT / "docs" / "studies" / "co2l_digits")
+
+
+def test_the_page_shows_the_tables_of_the_records(measured):
+    from contrastive import ARMS, relations_table
+    from head_to_head import markdown
+
+    arms, relations = measured
+    assert {one.method for one in arms} == ARMS.keys()
+    assert all(one.accuracies.shape == (8,) for one in arms)
+    page = (ROOT / "docs" / "contrastive.md").read_text(encoding="utf-8")
+    assert markdown(arms, "Co2L") in page and relations_table(relations) in page
+
+
+def test_distillation_is_worth_points_with_either_loss(measured):
+    there = {(one.above, one.below): one for one in measured[1]}
+    for above, below in (
+        ("Co2L", "no distillation"),
+        ("symmetric", "symmetric, no distillation"),
+        ("Co2L", "replay"),
+    ):
+        assert there[above, below].verdict == "holds" and there[above, below].won == 1
+
+
+def test_the_space_on_digits_is_the_one_on_record():
+    kept = read(str(ROOT / "docs" / "studies" / "co2l_digits" / "space.toml"))
+    assert read("co2l_digits").canonical() == kept.canonical()
