@@ -1,10 +1,11 @@
 """A record that is cut, changed or made up gives its own rows or none, and takes no other record with it."""
 
 import hashlib
+from operator import itemgetter
 
 import made_rows
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from properties import examples
 
@@ -67,10 +68,11 @@ def test_a_record_damaged_in_any_way_gives_no_row_and_takes_no_other_with_it(dat
         one = data
         for start, end, others in some:
             one = one[:start] + others + one[end:]
+        assume(one != data)
         path.write_bytes(one)
         found = record.read(tmp_path)
-        assert list(found.rows) == (rows(7) if one != data else [*rows(0, 1, 2), *rows(7)])
-        assert [path.name in str(problem) for problem in found.problems] == [True] * (one != data)
+        (problem,) = found.problems
+        assert list(found.rows) == rows(7) and problem.path == path
 
     law()
 
@@ -95,7 +97,8 @@ MADE = st.fixed_dictionaries(
 @given(st.lists(MADE, min_size=1, max_size=4))
 def test_rows_of_any_values_come_back_as_they_were(some):
     made = [made_rows.row(CHOSEN, (1, 0), (n, n)) | one for n, one in enumerate(some)]
-    assert list(record_bytes.decode(record.encoded(made))) == made
+    found = record_bytes.decode(record.encoded(made))
+    assert sorted(found, key=itemgetter("fingerprint")) == sorted(made, key=itemgetter("fingerprint"))
 
 
 def test_bytes_that_a_forger_named_rightly_are_rows_of_the_schema_or_none(data):
