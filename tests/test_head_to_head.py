@@ -17,3 +17,12 @@ def test_the_page_shows_the_table_of_the_records(study):
     assert len(found) == 14
     assert markdown(found, "nai") in (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     assert (ROOT / "docs" / "images" / f"{study}.svg").is_file()
+
+
+@pytest.mark.parametrize("study", ["importance_sources", "importance_sources_mnist"])
+def test_the_page_on_attribution_shows_the_sources_of_the_records(study):
+    from head_to_head import beside, markdown
+
+    found = beside(ROOT / "docs" / "studies" / study, "random", "method.importance_source")
+    assert len({one.method for one in found} - {"finetune", "joint"}) == 7
+    assert markdown(found, "random") in (ROOT / "docs" / "attribution.md").read_text(encoding="utf-8")
