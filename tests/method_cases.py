@@ -123,7 +123,7 @@ ASKED = (
     Asked(
         "co2l",
         "",
-        {"size": 20, "views": "noise", "projection": 8, "linear_epochs": 2, "linear_batch": 16},
+        {"size": 20, "views": "noise", "projection": 8, "linear_epochs": 1, "linear_batch": 32},
         {"strength_0_is_finetuning": "it still contrasts"},
     ),
     Asked(
@@ -139,15 +139,15 @@ ASKED = (
             "lengths": "free",
             "projection": 8,
             "hidden": 16,
-            "linear_epochs": 2,
-            "linear_batch": 16,
+            "linear_epochs": 1,
+            "linear_batch": 32,
             "linear_rate": 0.1,
             "linear_inputs": "plain",
             "linear_balance": "task",
         },
         {"strength_0_is_finetuning": "it still contrasts"},
     ),
-    Asked("er_probe", "", {"size": 20, "views": "noise", "linear_epochs": 2, "linear_batch": 16}),
+    Asked("er_probe", "", {"size": 20, "views": "noise", "linear_epochs": 1, "linear_batch": 32}),
     Asked(
         "ags_cl", "", {"sparsity": 1.0}, {"strength_0_is_finetuning": ACTS, "importances_only_grow": FADES}
     ),
