@@ -128,6 +128,31 @@ def stream(
     return _benchmark(f"stream_{source.name}", scenario, source, owners=owners, parts=parts, names=names)
 
 
+def nicv2(
+    source: Source,
+    scenario: Scenario = "class",
+    *,
+    first: int = 2,
+    samples: int = 50,
+    parts: int = 10,
+    run: int = 0,
+    standardise: bool = False,
+    valid: float = 0.2,
+    seed: int = 0,
+) -> Benchmark:
+    """Many small batches as tasks, as NICv2 of CORe50 has them: classes come one by one, and come back.
+
+    Of each class `parts` batches of so many `samples` are drawn by `seed`. The first task has one of each of
+    `first` classes, every later one is a batch of one class; which, and in which order, is drawn by `run`.
+    Labels, test samples and validation as in `stream`.
+    Source: Lomonaco, Maltoni, Pellegrini 2020 (NICv2); there a batch is one object in one session.
+    """
+    drawn = _drawn(source, samples, parts, seed)
+    batches = _arrivals(drawn, first, generator(run, "nicv2", seed), len(source.labels))
+    arrived = only(source._replace(batches=batches), source.is_test | (batches >= 0))
+    return stream(arrived, scenario, standardise=standardise, valid=valid, seed=seed)
+
+
 def permutation(features: tuple[int, ...], seed: int, task: int) -> Indices:
     """Where each pixel of a task comes from, [pixels]: the identity for task 0, else by (seed, task)."""
     pixels = math.prod(features[1:] if len(features) > 1 else features)
@@ -149,6 +174,35 @@ def rotate(inputs: Array, degrees: float) -> Array:
         return inputs
     parts = np.array_split(inputs, math.ceil(len(inputs) / 2048))
     return np.concatenate([_rotated(torch.from_numpy(part.copy()), degrees).numpy() for part in parts])
+
+
+def _drawn(source: Source, samples: int, parts: int, seed: int) -> Indices:
+    """The samples of every batch, [classes, parts, samples]."""
+    if samples < 1 or parts < 1:
+        raise ValueError(f"samples {samples} and parts {parts} must be at least 1")
+    found = []
+    for members in by_class(source.labels, ~source.is_test):
+        if len(members) < samples * parts:
+            number, many = source.labels[members[0]], f"{parts} parts of {samples} samples"
+            raise ValueError(f"{many} are more than the {len(members)} that class {number} has to learn from")
+        chance = generator(seed, "nicv2", int(source.labels[members[0]]))
+        found.append(chance.permutation(members)[: samples * parts].reshape(parts, samples))
+    return np.stack(found)
+
+
+def _arrivals(drawn: Indices, first: int, chance: np.random.Generator, total: int) -> Indices:
+    """In which batch each of all samples comes, [total]; -1 for those of none."""
+    classes, parts, _ = drawn.shape
+    if not 1 <= first <= classes:
+        raise ValueError(f"first {first}, the classes of the first batch, must be from 1 to {classes}")
+    begun = chance.permutation(classes)[:first]
+    later = np.ones((classes, parts), bool)
+    later[begun, 0] = False
+    batches = np.full(total, -1, np.int64)
+    batches[drawn[begun, 0]] = 0
+    for batch, members in enumerate(chance.permutation(drawn[later]), 1):
+        batches[members] = batch
+    return batches
 
 
 def _dealt(source: Source, batches: Indices) -> Indices:

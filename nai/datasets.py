@@ -1,6 +1,7 @@
 """Data sets and benchmarks by name, and benchmarks in folders.
 
-The only file that knows torchvision and scikit-learn, which it imports when a data set is asked for.
+With nai/backbones.py the only file that knows torchvision, alone with scikit-learn; both are imported when a
+data set is asked for.
 """
 
 import contextlib
@@ -15,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from nai.arrays import npz, npz_outline
-from nai.builders import permuted, rotated, split, stream
+from nai.backbones import Frozen
+from nai.builders import nicv2, permuted, rotated, split, stream
 from nai.core50 import core50, core50_outline
+from nai.features import Features, featured
 from nai.folders import folder_outline, from_folder, tiny_imagenet
 from nai.pictures import extra
 from nai.sources import Outline, Source, outline, quarter
@@ -97,6 +100,7 @@ BENCHMARKS: dict[str, Callable[..., Benchmark]] = {
     "permuted": permuted,
     "rotated": rotated,
     "stream": stream,
+    "nicv2": nicv2,
 }
 
 
@@ -138,12 +142,28 @@ def benchmark(name: str, **options: Any) -> Benchmark:
     if dataset is None:
         raise ValueError(f"benchmark {name} needs the option dataset: choose one of {', '.join(DATASETS)}")
     own = options_of(dataset)
-    known = ["dataset", "root", *list(inspect.signature(builder).parameters)[1:], *own]
+    known = ["dataset", "root", *Frozen._fields, *list(inspect.signature(builder).parameters)[1:], *own]
     for option in options:
         if option not in known:
             raise ValueError(f"benchmark {name} has no option {option!r}: {_hint(option, known)}")
+    frozen = frozen_of(options)
     source = load(dataset, root, **{k: v for k, v in options.items() if k in own})
+    source = source if frozen is None else through(source, frozen, root).source
     return builder(source, **{k: v for k, v in options.items() if k not in own})
+
+
+def frozen_of(options: dict[str, Any]) -> Frozen | None:
+    """The frozen network that options of a benchmark ask for, which lose what it reads."""
+    given = {name: options.pop(name) for name in Frozen._fields if name in options}
+    asked = {name: value for name, value in given.items() if value is not None}
+    if asked and "backbone" not in asked:
+        raise ValueError(f"{next(iter(asked))} acts only with a backbone: name one, such as random_conv")
+    return Frozen(**asked) if asked else None
+
+
+def through(source: Source, frozen: Frozen, root: str | Path | None = None) -> Features:
+    """A data set through a frozen network; its features are kept in the folder `features` beside the data."""
+    return featured(source, frozen, _place(root) / "features")
 
 
 def _hint(word: str, known: Sequence[str]) -> str:
@@ -163,8 +183,11 @@ def _loader(dataset: str) -> Callable[..., Any]:
 def _made(dataset: str, maker: Callable[..., Any], root: str | Path | None, options: dict[str, Any]) -> Any:
     if root is None and dataset in OWN:
         raise ValueError(f"data set {dataset} needs the option root: where your data are")
-    folder = root or os.environ.get("NAI_DATA") or Path.home() / ".cache" / "nai"
-    return maker(Path(folder).expanduser(), **options)
+    return maker(_place(root), **options)
+
+
+def _place(root: str | Path | None) -> Path:
+    return Path(root or os.environ.get("NAI_DATA") or Path.home() / ".cache" / "nai").expanduser()
 
 
 def _attribute(what: str, name: str) -> Callable[..., Any]:

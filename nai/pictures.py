@@ -16,12 +16,17 @@ MODES = {1: "L", 3: "RGB"}  # by channels
 
 
 @contextlib.contextmanager
-def extra(dataset: str, package: str) -> Iterator[None]:
+def needed(what: str, package: str, bundle: str) -> Iterator[None]:
     """A missing package said in the words of the extra that brings it."""
     try:
         yield
     except ModuleNotFoundError as error:
-        raise ImportError(f"the data set {dataset} needs {package}: pip install 'nai-sweep[data]'") from error
+        raise ImportError(f"{what} needs {package}: pip install 'nai-sweep[{bundle}]'") from error
+
+
+def extra(dataset: str, package: str) -> contextlib.AbstractContextManager[None]:
+    """The same of a data set."""
+    return needed(f"the data set {dataset}", package, "data")
 
 
 def is_picture(path: Path) -> bool:

@@ -94,9 +94,11 @@ def _datasets() -> list[Entry]:
 
 
 def _benchmarks() -> list[Entry]:
+    from nai.backbones import Frozen
     from nai.datasets import BENCHMARKS
 
-    data = (("dataset", ...), ("root", None))  # which every one of them reads first
+    frozen = tuple((name, None) for name in Frozen._fields)
+    data = (("dataset", ...), ("root", None), *frozen)  # which every one of them reads first
     return [Entry(name, says(made), data + _options(made, "source")) for name, made in BENCHMARKS.items()]
 
 

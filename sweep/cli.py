@@ -12,6 +12,7 @@ try:
 except ModuleNotFoundError:
     raise SystemExit("nai-sweep needs the extra sweep: pip install 'nai-sweep[sweep]'") from None
 
+from sweep import cli_edge as at_edge
 from sweep import cli_options as given
 from sweep.catalogue import Kind
 from sweep.cli_failures import CODES, DONE, STORAGE, command, explained, say
@@ -352,6 +353,56 @@ def doctor(
             found = cli_doctor.findings(space, _overrides(overrides, None), out=out, address=address)
         code = cli_doctor.shown(found, _print if as_json else None)
         raise typer.Exit(code)
+
+
+@app.command()
+def edge(
+    dataset: at_edge.Dataset,
+    root: at_edge.Root = None,
+    backbone: at_edge.Backbone = "random_conv",
+    weights: at_edge.Weights = None,
+    pixels: at_edge.Pixels = None,
+    first: at_edge.First = 2,
+    samples: at_edge.Samples = 50,
+    parts: at_edge.Parts = 10,
+    batches: at_edge.Batches = 391,
+    budget: at_edge.Budget = "600KB",
+    store: at_edge.Store = "float32",
+    rule: at_edge.Rule = "share",
+    hidden: at_edge.Hidden = 0,
+    epochs: at_edge.Epochs = 4,
+    batch: at_edge.Batch = 32,
+    rate: at_edge.Rate = 0.003,
+    runs: at_edge.Runs = 3,
+    export: at_edge.Export = None,
+    as_json: given.Json = False,
+    verbose: given.Verbose = False,
+) -> None:
+    """Learn many small batches on frozen features, with replay in the head and without, as a device would."""
+    frozen = {"root": root, "backbone": backbone, "weights": weights, "pixels": pixels}
+    shape = {"first": first, "samples": samples, "parts": parts}
+    with explained(verbose):
+        from sweep import edge as device
+
+        wanted = device.Wanted(
+            at_edge.stream(dataset, frozen, shape, batches=batches),
+            device.size(budget),
+            store,
+            rule,
+            hidden=hidden,
+            epochs=epochs,
+            batch=batch,
+            rate=rate,
+            runs=runs,
+            export=at_edge.folder(export),
+        )
+        for found in device.measured(wanted):
+            if isinstance(found, device.Line):
+                say(at_edge.shown(found))
+            elif as_json:
+                _print(at_edge.as_json(found))
+            else:
+                at_edge.table(found)
 
 
 @app.command("list")

@@ -25,6 +25,7 @@ Examples:
   nai-sweep analyse runs/my --table pairs                which differences are more than chance
   nai-sweep weights runs/my        the weights of the best run
   nai-sweep ui runs/quickstart     the same runs in MLflow
+  nai-sweep edge fashion_mnist     learning on a device: frozen features, replay in so many bytes
 """
 
 

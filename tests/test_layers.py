@@ -22,7 +22,8 @@ KEEPERS = {
     "mlflow": ("sweep/tracking/store.py",),
     "pyarrow": ("sweep/record*.py",),
     "safetensors": ("sweep/states.py", "sweep/weights.py"),
-    "torchvision": ("nai/datasets.py",),
+    "torchvision": ("nai/datasets.py", "nai/backbones.py"),
+    "executorch": ("nai/edge/exported.py",),
     "PIL": ("nai/pictures.py",),
     "sklearn": ("nai/datasets.py",),
     "plotly": ("sweep/report*.py",),
@@ -51,7 +52,7 @@ NO_TORCH = (
 FLOORS = (
     ("seeds", "tasks", "orders", "metrics", "named", "activations"),
     ("models", "sources", "builders", "augment", "views"),
-    ("pictures", "arrays", "folders", "core50"),
+    ("pictures", "arrays", "folders", "core50", "backbones", "features"),
     ("datasets",),
     ("importance", "normalise"),
     ("methods",),
@@ -62,7 +63,7 @@ FLOORS = (
     ("tree",),
     ("selection",),
     ("trial",),
-    ("guard",),
+    ("guard", "edge"),
 )
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 NAI_AT_IMPORT = {"torch", "numpy", "nai"} | sys.stdlib_module_names

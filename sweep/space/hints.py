@@ -30,10 +30,11 @@ def wanted(section: str, name: str, thing: Thing) -> dict[str, Wanted] | None:
 
 
 def _of_data() -> dict[str, Wanted]:
-    """Settings of a benchmark that are read by its data set."""
+    """Settings of a benchmark that are read by its data set, or by a frozen network behind it."""
+    from nai.backbones import Frozen
     from nai.datasets import DATASETS, options_of
 
-    own: dict[str, Any] = {"root": str}
+    own: dict[str, Any] = {"root": str} | get_type_hints(Frozen)
     for dataset, maker in DATASETS.items():
         hints = get_type_hints(maker)
         own |= {key: own[key] | hints[key] if key in own else hints[key] for key in options_of(dataset)}

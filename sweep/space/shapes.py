@@ -1,5 +1,7 @@
 """Tasks, sample shape and outputs of a benchmark, known without its data."""
 
+import inspect
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sweep.space.names import Options, known
@@ -47,7 +49,7 @@ def shape(name: str, options: Options) -> Shape:
         made = benchmark(name, **options)
         return Shape(len(made.tasks), made.features, made.outputs, made.scenario, made.heads)
     own = dict(options)
-    outlined = _outlined(own)
+    outlined = _outlined(own, _asked(name, own))
     if isinstance(own.get("tasks"), int) and not 1 <= own["tasks"] <= MOST_TASKS:
         raise ValueError(f"tasks {own['tasks']} must be from 1 to {MOST_TASKS}")
     if own.get("seed", 0) < 0:
@@ -63,8 +65,23 @@ def shape(name: str, options: Options) -> Shape:
     return Shape(len(made.tasks), outlined.features, made.outputs, made.scenario, made.heads)
 
 
-def _outlined(own: Options) -> "Outline":
-    """The outline of the data set that options ask for, which lose what data sets read."""
+def _asked(name: str, own: Options) -> int:
+    """How many samples of each class a benchmark is made of, where its options say so."""
+    takes = inspect.signature(known("benchmark")[name]).parameters
+    counts = [own.get(key, takes[key].default) for key in ("samples", "parts") if key in takes]
+    return math.prod(counts) if counts else 0
+
+
+def _outlined(own: Options, least: int) -> "Outline":
+    """The outline of the data set that options ask for, which lose what data sets and backbones read."""
+    from nai.backbones import width_of
+    from nai.datasets import frozen_of
+
+    frozen, found = frozen_of(own), _of_data(own, least)
+    return found if frozen is None else found._replace(features=(width_of(frozen, found.features),))
+
+
+def _of_data(own: Options, least: int) -> "Outline":
     from nai.datasets import OUTLINES, looked_at, options_of
 
     dataset, root = own.pop("dataset"), own.pop("root", None)
@@ -74,15 +91,15 @@ def _outlined(own: Options) -> "Outline":
     read = {key for one in (*OUTLINES, dataset) for key in options_of(one)}
     given = {key: own.pop(key) for key in read & set(own)}  # others' are told as settings that are not read
     if dataset in DATASETS:
-        return _blank(dataset, *DATASETS[dataset])
+        return _blank(dataset, *DATASETS[dataset], max(STAND_IN, least))
     return looked_at(dataset, root, **{key: value for key, value in given.items() if key in mine})
 
 
-def _blank(dataset: str, classes: int, features: tuple[int, ...]) -> "Outline":
+def _blank(dataset: str, classes: int, features: tuple[int, ...], each: int) -> "Outline":
     import numpy as np
 
     from nai.sources import outline
 
-    labels = np.repeat(np.arange(classes), STAND_IN + 1)
-    is_test = np.arange(len(labels)) % (STAND_IN + 1) == STAND_IN
+    labels = np.repeat(np.arange(classes), 2 * each)
+    is_test = np.arange(len(labels)) % (2 * each) >= each
     return outline(dataset, labels, is_test, features)

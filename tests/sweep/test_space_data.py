@@ -37,6 +37,8 @@ SHIPPED = {
     "split_cifar10_100": (11, (3, 32, 32), 110),
     "split_tiny_imagenet": (10, (3, 64, 64), 200),
     "core50_nicv2": (79, (3, 32, 32), 50),
+    "edge_orders": (20, (576,), 100),
+    "edge_nicv2": (39, (576,), 10),
 }
 
 
