@@ -48,13 +48,15 @@ def run(
     suggestions: given.Suggestions = None,
     engine: given.Engine = "tune",
     max_time: given.MaxTime = None,
+    storage: given.Storage = None,
+    takeover: given.Takeover = False,
     no_track: given.NoTrack = False,
     verbose: given.Verbose = False,
 ) -> None:
     """Run a sweep, or go on with it: what is on record is not run again."""
     changes = _overrides(overrides, suggestions)
 
-    way = _way(engine, address, no_track, max_time)
+    way = _way(engine, address, no_track, max_time) | {"storage": storage, "takeover": takeover}
 
     def start(watch: Any) -> "Ended":
         from sweep.space import read
@@ -79,12 +81,14 @@ def confirm(
     address: given.Address = None,
     engine: given.Engine = "tune",
     max_time: given.MaxTime = None,
+    storage: given.Storage = None,
+    takeover: given.Takeover = False,
     no_track: given.NoTrack = False,
     verbose: given.Verbose = False,
 ) -> None:
     """Run the best of each method, and the baselines, on more orders and seeds."""
 
-    way = _way(engine, address, no_track, max_time)
+    way = _way(engine, address, no_track, max_time) | {"storage": storage, "takeover": takeover}
 
     def start(watch: Any) -> "Ended":
         from sweep import session
@@ -109,12 +113,14 @@ def worst(
     address: given.Address = None,
     engine: given.Engine = "tune",
     max_time: given.MaxTime = None,
+    storage: given.Storage = None,
+    takeover: given.Takeover = False,
     no_track: given.NoTrack = False,
     verbose: given.Verbose = False,
 ) -> None:
     """Hunt the order of the tasks that harms a suggestion most."""
 
-    way = _way(engine, address, no_track, max_time)
+    way = _way(engine, address, no_track, max_time) | {"storage": storage, "takeover": takeover}
 
     def start(watch: Any) -> "Ended":
         from sweep import session
@@ -164,7 +170,7 @@ def status(folder: given.Folder, as_json: given.Json = False, verbose: given.Ver
         if as_json:
             _print(plain(now) | {"problems": {str(p.path): p.reason for p in problems}})
         else:
-            show.standing(show.console(), Path(folder).resolve(), now, problems)
+            show.standing(show.console(), folder, now, problems)
 
 
 @app.command()
@@ -215,7 +221,7 @@ def watch(folder: given.Folder, every: given.Every = 2.0, verbose: given.Verbose
             from sweep.watch import Watch
 
             now = look.follow(folder, Watch(display.stage, display.standing), every)
-        show.standing(show.console(), Path(folder).resolve(), now, ())
+        show.standing(show.console(), folder, now, ())
 
 
 @app.command()
@@ -342,6 +348,7 @@ def doctor(
     overrides: given.Set = None,
     out: given.Out = None,
     address: given.Address = None,
+    storage: given.Storage = None,
     as_json: given.Json = False,
     verbose: given.Verbose = False,
 ) -> None:
@@ -351,6 +358,7 @@ def doctor(
     with explained(verbose):
         with _waiting("looking around"):
             found = cli_doctor.findings(space, _overrides(overrides, None), out=out, address=address)
+            found += cli_doctor.of_storage(storage) if storage else []
         code = cli_doctor.shown(found, _print if as_json else None)
         raise typer.Exit(code)
 

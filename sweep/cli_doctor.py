@@ -34,6 +34,13 @@ def findings(
     return found
 
 
+def of_storage(address: str) -> list["Finding"]:
+    """What is to be said of a storage."""
+    from sweep import doctor_storage
+
+    return list(doctor_storage.there(address))
+
+
 def shown(found: Sequence["Finding"], as_json: Callable[[Any], None] | None = None) -> int:
     """Print a table of findings; the exit code is that of the first that is bad."""
     if as_json:

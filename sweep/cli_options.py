@@ -14,6 +14,7 @@ Examples:
   nai-sweep run quickstart         again: goes on where it was stopped
   nai-sweep plan my.toml           what it would do, and how long
   nai-sweep run my.toml --set method.strength=0.5 --out runs/half
+  nai-sweep run my.toml --storage s3://bucket/my         records there, too; then: nai-sweep report s3://bucket/my
   nai-sweep doctor                 is this machine fit for a sweep? with --address: is that cluster?
   nai-sweep list methods           what a search space may name
   nai-sweep confirm runs/my --orders all --seeds 5       the best of each method, on more orders and seeds
@@ -54,7 +55,10 @@ MaybeSpace = Annotated[
     str | None,
     typer.Argument(metavar="[SPACE]", help="Look for what this space wants, too.", show_default=False),
 ]
-Folder = Annotated[str, typer.Argument(metavar="DIR", help="The folder of a sweep, such as runs/quickstart.")]
+Folder = Annotated[
+    str,
+    typer.Argument(metavar="DIR", help="The folder of a sweep, such as runs/quickstart, or its s3://..."),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the space; repeatable."),
@@ -72,6 +76,16 @@ MaxTime = Annotated[
         parser=duration,
         help="Stop when so much time is up, such as 90s, 20m or 1.5h; the same command goes on.",
     ),
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A",
+        help="Keep it there, too, so that any machine can go on with it: s3://, gs://, az://, or a folder.",
+    ),
+]
+Takeover = Annotated[
+    bool, typer.Option("--takeover", help="Take the storage from a driver that is dead, without waiting.")
 ]
 NoTrack = Annotated[bool, typer.Option("--no-track", help="Leave MLflow alone.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show the traceback of an error.")]

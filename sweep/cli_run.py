@@ -58,6 +58,8 @@ def _finished(ended: "Ended", fresh: int, stop: Stop, again: str) -> None:
     show.results(show.console(), ended.results)
     print(f"report   {show.near(ended.folder.report)}")
     print(f"results  {show.near(ended.folder.results)}")
+    if ended.storage:
+        print(f"storage  {ended.storage}")
     if (ended.folder.root / "mlflow.db").is_file():
         print(f"MLflow   {command('ui', show.near(ended.folder.root))}")
     say(show.took(ended.seconds, fresh))

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from sweep.progress import Span, duration
 from sweep.redact import printable
+from sweep.storage import is_address
 
 if TYPE_CHECKING:
     from sweep.catalogue import Entry
@@ -141,12 +142,13 @@ def near(path: Path) -> str:
     return printable(str(path.relative_to(here) if path.is_relative_to(here) else path))
 
 
-def standing(to: Console, folder: Path, now: "Standing", problems: Sequence["Problem"]) -> None:
-    """How far a sweep is."""
+def standing(to: Console, folder: str, now: "Standing", problems: Sequence["Problem"]) -> None:
+    """How far a sweep is; folder: or its address."""
+    place = folder if is_address(folder) else near(Path(folder).resolve())
     state = "finished" if now.done >= now.expected else f"in its {now.phase}"
     made = table("", "what")
     made.show_header = False
-    made.add_row("sweep", f"{near(folder)}, {state}")
+    made.add_row("sweep", f"{place}, {state}")
     made.add_row("runs", f"{now.done} of {now.expected} on record, {now.failed} failed")
     if best := now.best:
         made.add_row("best so far", Text(best.label))

@@ -143,6 +143,11 @@ class Folder:
         return self.root / "sweep.lock.json"
 
     @property
+    def storage(self) -> Path:
+        """The address of the storage that the sweep is kept at, too; not there for most."""
+        return self.root / "storage.txt"
+
+    @property
     def imported(self) -> Path:
         """What is said of records of another tool; no sweep has it."""
         return self.root / "imported.json"

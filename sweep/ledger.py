@@ -38,6 +38,8 @@ class Ledger:
     until: float = math.inf
     beginning: Beginning = field(default_factory=Beginning)
     clock: Callable[[], float] = time.monotonic
+    storage: str | None = None
+    """Where workers that can put their rows, too, beside reporting them."""
     due: float = field(default=0.0, init=False)
     """When taking in rows may be worth its time again."""
 

@@ -1,5 +1,6 @@
 """A sweep as its folder has it: how far it is, its report, its MLflow pages. Nothing is run."""
 
+import contextlib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -11,12 +12,14 @@ from sweep import parts, record
 from sweep.analysis import Asked
 from sweep.book import Row
 from sweep.folder import Folder
+from sweep.mirror import attached, local
 from sweep.standing import Snapshot, Standing, kept, relevant, stages
+from sweep.storage import is_address
+from sweep.watch import Watch
 
 if TYPE_CHECKING:
     from sweep import report
     from sweep.analysis import Sheet, Similarity
-    from sweep.watch import Watch
     from sweep.weights import Weights
 
 
@@ -45,6 +48,7 @@ class Ended:
     interrupted: bool
     seconds: float
     late: bool = False
+    storage: str | None = None
 
     def _repr_html_(self) -> str:
         """Verdict and table, for a notebook."""
@@ -100,15 +104,16 @@ def compare(paths: Sequence[str | Path], out: str | Path) -> Path:
     return path
 
 
-def follow(path: str | Path, watch: "Watch", every: float = 2.0) -> Standing:
+def follow(path: str | Path, watch: Watch, every: float = 2.0) -> Standing:
     """Tell how far a sweep is every so many seconds, until all its runs are on record."""
     folder, store, snapshot = reopened(path)
     watch.standing(now := snapshot.standing(store.records.rows))
-    if now.done < now.expected and not folder.owner.is_file():
+    if now.done < now.expected and not (is_address(path) or folder.owner.is_file()):
         watch.note("no process works on this sweep now: the command that started it goes on with it")
     watch.stage("training")
     while now.done < now.expected:
         time.sleep(every)
+        local(path)
         store.refresh()
         snapshot = kept(folder.snapshot) or snapshot
         watch.standing(now := snapshot.standing(store.records.rows))
@@ -136,19 +141,21 @@ def similarity(folder: Folder) -> "Similarity | None":
     return tuple(map(tuple, json.loads(folder.similarity.read_text())))
 
 
-def sync(path: str | Path, watch: "Watch | None" = None) -> str | None:
+def sync(path: str | Path, watch: Watch | None = None) -> str | None:
     """Bring MLflow up to date with a sweep's records; the problem, if there is one."""
     from sweep.tracking import sync as project
 
-    with Folder.of_sweep(path).owned():  # one writer at a time
-        folder, store, snapshot = reopened(path)
+    folder = Folder.of_sweep(local(path))
+    kept = attached(folder, str(path)) if is_address(path) else contextlib.nullcontext()
+    with folder.owned(), kept:  # one writer at a time
+        folder, store, snapshot = reopened(folder.root)
         asked, rows = snapshot.asked, store.records.rows
         found = tracked(folder, publish(folder, asked, rows), relevant(rows, asked), asked)
         progress = watch.tracking if watch else None
         return project(relevant(rows, asked), tracker(folder, asked.sweep), found, progress)
 
 
-def weights(path: str | Path, run: str | None = None, watch: "Watch | None" = None) -> "Weights":
+def weights(path: str | Path, run: str | None = None, watch: Watch | None = None) -> "Weights":
     """Write weights.safetensors of the best run, or of that whose fingerprint begins so: it is trained again.
 
     Errors: ValueError for a sweep without such a run.
@@ -180,11 +187,14 @@ def preset(path: str | Path, methods: Sequence[str] = (), name: str | None = Non
 
 
 def reopened(path: str | Path) -> tuple[Folder, record.Store, Snapshot]:
-    """A sweep's folder, or one of imported records, its rows, and what it consists of."""
-    folder = Folder.at(path)
+    """A sweep's folder, or one of imported records, its rows, and what it consists of.
+
+    path: or the address of a storage.
+    """
+    folder = Folder.at(local(path))
     folder.contained()
     if not folder.imported.is_file():
-        folder = Folder.of_sweep(path)
+        folder = Folder.of_sweep(folder.root)
     store = record.Store(folder.records)
     store.refresh()
     if folder.imported.is_file():

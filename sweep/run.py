@@ -135,6 +135,7 @@ def _tuner(searcher: "AgendaSearcher", benchmark: Any, scratch: Path) -> tune.Tu
             benchmark=benchmark,
             records=str(ledger.store.folder),
             states=str(ledger.states),
+            storage=ledger.storage,
             means=means(resources)._replace(releases=releases.here()),
         ),
         {"cpu": resources.cpus, "gpu": resources.gpus},

@@ -21,9 +21,11 @@ from sweep.folder import Folder
 from sweep.hunting import Request
 from sweep.ledger import Ledger, inline
 from sweep.look import Ended, publish, render, reopened, status, sync, tracked, tracker, weights
+from sweep.mirror import HASTE, PATIENCE, Sender, attached, local
 from sweep.past import past, request
 from sweep.space import Resources, Space, loads, read
 from sweep.standing import Standing
+from sweep.storage import at, is_address
 from sweep.watch import Watch
 
 __all__ = ["ENGINES", "Ended", "Watch", "confirm", "render", "reopened", "run", "status", "sync"]
@@ -44,18 +46,32 @@ class Way:
 
     engine: tune (Ray Tune, local or at an address) or inline (this process). track: keep MLflow up to date.
     max_time: seconds after which no work is begun, and what is under way is left for the next call.
+    storage: where it is kept beside its folder, see `sweep.storage.at`. takeover: from a driver that is dead,
+    without waiting until its lease runs out.
     """
 
     engine: str = "tune"
     address: str | None = None
     track: bool = True
     max_time: float = math.inf
+    storage: str | None = None
+    takeover: bool = False
 
     def __post_init__(self) -> None:
         if not self.max_time > 0:
             raise ValueError(f"max_time {self.max_time} must be above 0 seconds")
         if self.engine not in ENGINES:
             raise ValueError(f"engine {self.engine!r} is unknown: known are {', '.join(ENGINES)}")
+        if self.storage is not None:
+            at(self.storage)  # which fails for what is none
+
+    def of(self, path: str | Path) -> "tuple[Folder, Way]":
+        """The folder of a sweep that was started, and the way to go on with it; path: or its address."""
+        if not is_address(path):
+            return Folder.of_sweep(path), self
+        if self.storage:
+            raise ValueError(f"{path} is a storage itself: leave --storage out, or name a folder")
+        return Folder.of_sweep(local(path)), dataclasses.replace(self, storage=str(path))
 
 
 def run(
@@ -79,7 +95,7 @@ def confirm(path: str | Path, wanted: Sequence[str] = (), *, watch: Watch | None
     wanted: changes of the space's `[confirm]`, which `sweep.confirming.overrides` makes; without that table
     and without changes it is all orders of up to five tasks, with three seeds. Errors: as `run`.
     """
-    chosen, folder = Way(**way), Folder.of_sweep(path)
+    folder, chosen = Way(**way).of(path)
     before = read(folder.space)
     changes = list(wanted) if wanted or before.confirm else ["confirm.top=1"]
     space = loads(settled(before, changes).to_toml(), str(folder.space), changes)
@@ -91,7 +107,7 @@ def worst(path: str | Path, one: Request, *, watch: Watch | None = None, **way: 
 
     Errors: as `run`; ValueError for a suggestion that is none of the sweep's.
     """
-    chosen, folder = Way(**way), Folder.of_sweep(path)
+    folder, chosen = Way(**way).of(path)
     tasks = read(folder.space).tasks()
     one.hunt(tasks, {})  # what cannot be carried out is not asked for
     _, store, snapshot = reopened(folder.root)
@@ -107,15 +123,23 @@ def worst(path: str | Path, one: Request, *, watch: Watch | None = None, **way: 
 
 def _carried_out(folder: Folder, prepare: Callable[[], None], watch: Watch, way: Way) -> Ended:
     started = time.monotonic()
-    with folder.owned():
+    if way.storage:
+        watch.stage(f"reading {way.storage}")
+    kept = attached(folder, way.storage, note=watch.note, takeover=way.takeover)
+    with folder.owned(), kept as sender:
         prepare()
         folder.said([Path(sys.argv[0]).name, *sys.argv[1:]])
-        results, interrupted = _run(read(folder.space), folder, watch, way)
+        results, interrupted = _run(read(folder.space), folder, watch, way, sender)
+        if sender:
+            watch.stage(f"sending to {way.storage}")
+            sender.patience = HASTE if interrupted else PATIENCE
     seconds = time.monotonic() - started
-    return Ended(folder, results, interrupted, seconds, interrupted and seconds >= way.max_time)
+    return Ended(folder, results, interrupted, seconds, interrupted and seconds >= way.max_time, way.storage)
 
 
-def _run(space: Space, folder: Folder, watch: Watch, way: Way) -> tuple[dict[str, Any], bool]:
+def _run(
+    space: Space, folder: Folder, watch: Watch, way: Way, sender: Sender | None
+) -> tuple[dict[str, Any], bool]:
     from nai.tasks import similarity
 
     benchmark, grain = _loaded(space, watch, way)
@@ -125,7 +149,8 @@ def _run(space: Space, folder: Folder, watch: Watch, way: Way) -> tuple[dict[str
     agenda = _agenda(space, folder, store, watch=watch, benchmark=benchmark, grain=grain)
     with tracker(folder, space.name) if way.track else contextlib.nullcontext() as writer:
         tracks = _tracks(writer, agenda) if writer else _untracked
-        ledger = Ledger(store, agenda, tracks, _told(agenda, folder, watch))
+        ledger = Ledger(store, agenda, tracks, _told(agenda, folder, watch, sender))
+        ledger.storage = way.storage
         sound = any(row["error"] is None for row in store.records.rows)
         ledger.until, ledger.beginning = time.monotonic() + way.max_time, Beginning(sound)
         try:
@@ -152,7 +177,7 @@ def _run(space: Space, folder: Folder, watch: Watch, way: Way) -> tuple[dict[str
     if not interrupted:
         shutil.rmtree(folder.states, ignore_errors=True)
         if len(parts.listed(folder.records)) > MANY_PARTS:
-            record.compact(folder.records)
+            sender.compacted() if sender else record.compact(folder.records)
     return results, interrupted
 
 
@@ -211,12 +236,14 @@ def current(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if names.of(row) in (None, row["fingerprint"])]
 
 
-def _told(agenda: Agenda, folder: Folder, watch: Watch) -> Callable[[Standing], None]:
+def _told(agenda: Agenda, folder: Folder, watch: Watch, sender: Sender | None) -> Callable[[Standing], None]:
     """Keeps a snapshot for others to look at, every now and then, and passes on how far the sweep is."""
     last = -GLANCE
 
     def told(now: Standing) -> None:
         nonlocal last
+        if sender:
+            sender.check()
         if time.monotonic() - last > GLANCE:
             standing.keep(folder.snapshot, agenda.snapshot())
             last = time.monotonic()

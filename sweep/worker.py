@@ -12,11 +12,20 @@ from ray import tune
 from sweep import parts, record, releases
 from sweep.jobs import Job, Means, from_plain
 from sweep.redact import redacted
+from sweep.storage import Direct
 
 SAME = "install the same releases there, or take it out"
 
 
-def worked(config: dict[str, Any], *, benchmark: Any, records: str, states: str, means: Means) -> None:
+def worked(
+    config: dict[str, Any],
+    *,
+    benchmark: Any,
+    records: str,
+    states: str,
+    means: Means,
+    storage: str | None = None,
+) -> None:
     """One job on a worker: rows are recorded before they are reported, and travel with the report."""
     if odd := releases.odds(means.releases, releases.here()):  # a machine that joined late, and differs
         tune.report(
@@ -29,12 +38,13 @@ def worked(config: dict[str, Any], *, benchmark: Any, records: str, states: str,
     job = Job(tuple(map(from_plain, config["works"])))
     kept = bundle.shelf(states, means.shelf)
     trained = bundle.train(job, benchmark, device=means.device, stack=means.stack, states=kept)
-    count = 0
+    count, direct = 0, Direct(storage)
     try:
         for rows in bundle.bursts(_awake(trained, means.patience)):
             data = record.encoded(rows)
             with contextlib.suppress(OSError):  # the driver has the disk, and says what is wrong with it
                 parts.add(Path(records), data)
+            direct(data)
             count += len(rows)
             tune.report({"rows": count, "parts": [data]})
     except (OSError, ImportError) as error:  # data or a disk that this machine does not have
