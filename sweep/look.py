@@ -12,7 +12,8 @@ from sweep import parts, record
 from sweep.analysis import Asked
 from sweep.book import Row
 from sweep.folder import Folder
-from sweep.mirror import attached, local
+from sweep.mirror import local
+from sweep.sending import attached
 from sweep.standing import Snapshot, Standing, kept, relevant, stages
 from sweep.storage import is_address
 from sweep.watch import Watch

@@ -113,7 +113,7 @@ class Bucket:
 
     @contextlib.contextmanager
     def _reached(self, wanted: str = "") -> Iterator[None]:
-        """The storage's refusals, in words; those of conditions as MovedError, what is wanted may be absent."""
+        """The storage's refusals, in words: MovedError for conditions; only what is wanted may be absent."""
         try:
             yield
         except FileNotFoundError:
@@ -123,7 +123,7 @@ class Bucket:
         except (AlreadyExistsError, PreconditionError) as error:
             raise MovedError(self.address) from error
         except (BaseError, ValueError) as error:
-            said = redacted(" ".join(str(error).partition("\n")[0].split()))
+            said = redacted(" ".join(str(error).partition("\n")[0].partition(": <?xml")[0].split()))
             raise StorageError(f"{self.address}: {said}\n{WAYS}") from None
 
 

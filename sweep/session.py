@@ -21,8 +21,9 @@ from sweep.folder import Folder
 from sweep.hunting import Request
 from sweep.ledger import Ledger, inline
 from sweep.look import Ended, publish, render, reopened, status, sync, tracked, tracker, weights
-from sweep.mirror import HASTE, PATIENCE, Sender, attached, local
+from sweep.mirror import local
 from sweep.past import past, request
+from sweep.sending import HASTE, PATIENCE, Sender, attached
 from sweep.space import Resources, Space, loads, read
 from sweep.standing import Standing
 from sweep.storage import at, is_address
