@@ -23,7 +23,7 @@ from sweep.ledger import Ledger, inline
 from sweep.look import Ended, publish, render, reopened, status, sync, tracked, tracker, weights
 from sweep.mirror import local
 from sweep.past import past, request
-from sweep.sending import HASTE, PATIENCE, Sender, attached
+from sweep.sending import HASTE, Sender, attached
 from sweep.space import Resources, Space, loads, read
 from sweep.standing import Standing
 from sweep.storage import at, is_address
@@ -133,7 +133,8 @@ def _carried_out(folder: Folder, prepare: Callable[[], None], watch: Watch, way:
         results, interrupted = _run(read(folder.space), folder, watch, way, sender)
         if sender:
             watch.stage(f"sending to {way.storage}")
-            sender.patience = HASTE if interrupted else PATIENCE
+            if interrupted:
+                sender.patience = HASTE
     seconds = time.monotonic() - started
     return Ended(folder, results, interrupted, seconds, interrupted and seconds >= way.max_time, way.storage)
 

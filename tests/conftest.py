@@ -35,7 +35,7 @@ def environment() -> dict[str, str]:
 
 
 # Ahead of every test module: some packages read these once, when they are imported.
-for name in [name for name in os.environ if name.startswith(("RAY_", "MLFLOW_", "OPTUNA_", "XDG_"))]:
+for name in [name for name in os.environ if name.startswith(("RAY_", "MLFLOW_", "OPTUNA_", "XDG_", "AWS_"))]:
     del os.environ[name]
 os.environ.update(environment())
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
