@@ -235,12 +235,16 @@ def test_doctor_tries_a_storage_out_and_leaves_nothing_there(server, words, tmp_
 
 # --- workers
 @pytest.mark.faults
-def test_workers_put_their_rows_there_themselves(server, whole, tmp_path, monkeypatch):
+def test_workers_put_their_rows_there_themselves(server, whole, tmp_path):
     """Nothing is sent by this driver, and all is there."""
-    from sweep import session
-
-    monkeypatch.setattr(Mirror, "_put", lambda self, name: None)
-    session.run(tiny(*SMALL), tmp_path / "here", engine="tune", track=False, storage=ADDRESS)
+    code = (
+        "from tiny_sweeps import tiny\nfrom sweep import session\nfrom sweep.mirror import Mirror\n"
+        "Mirror._put = lambda self, name: None\n"
+        f"session.run(tiny(*{SMALL!r}), 'here', engine='tune', track=False, storage={ADDRESS!r})"
+    )
+    with driver(code, tmp_path) as child:
+        said = child.communicate()[0]
+    assert child.returncode == 0, said
     there = {Path(name).name for name in at(ADDRESS).listing() if name.startswith("records/")}
-    assert there == {path.name for path in (tmp_path / "here" / "records").iterdir()}
+    assert there and there == {path.name for path in (tmp_path / "here" / "records").iterdir()}
     assert lasting(rows(tmp_path / "here")) == lasting(rows(whole))
