@@ -27,7 +27,7 @@ from sweep import session
 from sweep.space import read
 
 ROOT = Path(__file__).resolve().parent.parent
-PROGRAM = "import sys; sys.argv[0] = 'nai-sweep'; from sweep.cli import main; main()"
+PROGRAM = "import sys; sys.argv[0] = 'nai-sweep'; from sweep.cli_start import main; main()"
 SMALL = ["search.suggestions=1", "orders.count=1", "confirm.orders.count=1", "training.epochs=1"]
 HELP, REFUSAL = 6.0, 1.0
 """At most so many times an empty interpreter; at most so many seconds more than `import torch`."""

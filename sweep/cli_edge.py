@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweep import cli_show as show
-
 if TYPE_CHECKING:
     from sweep.edge import Found, Line
 
@@ -57,6 +55,7 @@ def shown(line: "Line") -> str:
 
 def table(found: "Found") -> None:
     """What every kind of pass came to, over runs, and what was exported."""
+    from sweep import cli_show as show
     from sweep.edge import gains, interval
 
     to = show.console()

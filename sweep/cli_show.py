@@ -12,7 +12,6 @@ from rich.text import Text
 
 from sweep.progress import Span, duration
 from sweep.redact import printable
-from sweep.storage import is_address
 
 if TYPE_CHECKING:
     from sweep.catalogue import Entry
@@ -144,6 +143,8 @@ def near(path: Path) -> str:
 
 def standing(to: Console, folder: str, now: "Standing", problems: Sequence["Problem"]) -> None:
     """How far a sweep is; folder: or its address."""
+    from sweep.storage import is_address
+
     place = folder if is_address(folder) else near(Path(folder).resolve())
     state = "finished" if now.done >= now.expected else f"in its {now.phase}"
     made = table("", "what")

@@ -79,8 +79,8 @@ def test_what_would_steer_a_terminal_is_written_out(capsys):
 def loaded(words, cwd):
     """The exit code of the program and the packages that it imported."""
     code = (
-        "import sys\nsys.argv = ['nai-sweep', *sys.argv[1:]]\nfrom sweep.cli import main\n"
-        "try:\n    main()\nexcept SystemExit as end:\n    code = end.code\n"
+        "import sys\nsys.argv = ['nai-sweep', *sys.argv[1:]]\nfrom sweep.cli_start import main\n"
+        "code = 0\ntry:\n    main()\nexcept SystemExit as end:\n    code = end.code\n"
         "print('IMPORTED', code, *{name.partition('.')[0] for name in sys.modules})"
     )
     done = subprocess.run(
@@ -98,7 +98,7 @@ def loaded(words, cwd):
 def test_help_imports_nothing_heavy(tmp_path):
     code, packages = loaded(["--help"], tmp_path)
     assert code == 0
-    assert packages & {"ray", "torch", "mlflow", "optuna", "pyarrow", "plotly"} == set()
+    assert packages & {"ray", "torch", "mlflow", "optuna", "pyarrow", "plotly", "typer", "rich"} == set()
 
 
 def test_a_look_at_a_sweep_imports_neither_ray_nor_torch_nor_mlflow(tmp_path):
