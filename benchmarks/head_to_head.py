@@ -46,7 +46,7 @@ class Beside(NamedTuple):
 def beside(folder: str | Path, method: str, by: "str | Callable[[Arm], str]" = "method.name") -> list[Beside]:
     """Every confirmed method of a sweep, or value of a setting, the best on average first.
 
-    by: a setting's dotted name, or what names an arm.
+    by: a setting's dotted name, for all but the baselines, or what names an arm.
     Each in the place that validation gave its best settings. ValueError: the method is not among them.
     """
     from sweep import analysis, look
@@ -60,7 +60,11 @@ def beside(folder: str | Path, method: str, by: "str | Callable[[Arm], str]" = "
     chosen = {}
     for line in sorted(lines, key=itemgetter("place"), reverse=True):
         arm = group[line["suggestion"]]
-        chosen[named(arm, by) if isinstance(by, str) else by(arm)] = line
+        if isinstance(by, str):
+            name = arm.method if line["role"] == "baseline" else named(arm, by)
+        else:
+            name = by(arm)
+        chosen[name] = line
     if method not in chosen:
         raise ValueError(f"{method!r} is not confirmed in {folder}: name one of {', '.join(chosen)}")
     ours = group[chosen[method]["suggestion"]]

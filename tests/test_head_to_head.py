@@ -26,3 +26,11 @@ def test_the_page_on_attribution_shows_the_sources_of_the_records(study):
     found = beside(ROOT / "docs" / "studies" / study, "random", "method.importance_source")
     assert len({one.method for one in found} - {"finetune", "joint"}) == 7
     assert markdown(found, "random") in (ROOT / "docs" / "attribution.md").read_text(encoding="utf-8")
+
+
+def test_the_page_on_activations_shows_those_of_the_records():
+    from head_to_head import beside, markdown
+
+    found = beside(ROOT / "docs" / "studies" / "activations", "relu", "model.activation")
+    assert len({one.method for one in found} - {"finetune", "joint"}) == 7
+    assert markdown(found, "relu") in (ROOT / "docs" / "activations.md").read_text(encoding="utf-8")
