@@ -152,14 +152,14 @@ def test_vectors_have_no_random_filters():
 
 
 def test_a_module_of_ones_own_makes_features(tmp_path, monkeypatch):
-    (tmp_path / "mine.py").write_text(
+    (tmp_path / "own_rows.py").write_text(
         "from torch import nn\nclass Rows(nn.Module):\n"
         "    def forward(self, pictures):\n        return pictures.mean((1, 3))\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     data = digits(tmp_path)
-    assert width_of(Frozen("mine:Rows"), (1, 8, 8)) == 8
-    found = through(data, Frozen("mine:Rows"), tmp_path).source
+    assert width_of(Frozen("own_rows:Rows"), (1, 8, 8)) == 8
+    found = through(data, Frozen("own_rows:Rows"), tmp_path).source
     raw = (data.inputs / 16).mean((1, 3))
     learnt = raw[~data.is_test]
     spread = np.where(learnt.std(0) > 1e-6, learnt.std(0), np.inf)

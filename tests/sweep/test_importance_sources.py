@@ -25,6 +25,6 @@ def test_every_source_runs_with_every_strength(tmp_path):
     assert ended.results["failed"] == 0
     tried = [one["settings"]["method"] for one in ended.results["search"]]
     counts = Counter(one["importance_source"] for one in tried)
-    assert counts == dict.fromkeys(["random", "activation", *MEASURES], 4)
+    assert counts == dict.fromkeys(["random", "activation", *MEASURES], 6)
     means = {one["settings"]["method"]["importance_source"]: one["mean"] for one in ended.results["search"]}
     assert len(means) == 7 and all(0 < mean <= 1 for mean in means.values())

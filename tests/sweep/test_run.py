@@ -107,9 +107,8 @@ def test_rows_arrive_from_workers_whose_disk_is_their_own(ray, alone, tmp_path, 
     elsewhere = tmp_path / "elsewhere"
     plain = worker.worked
 
-    def far_away(config, *, benchmark, records, states, means):
-        own = {"records": str(elsewhere), "states": str(tmp_path / "own")}
-        plain(config, benchmark=benchmark, **own, means=means)
+    def far_away(config, **given):
+        plain(config, **given | {"records": str(elsewhere), "states": str(tmp_path / "own")})
 
     monkeypatch.setattr(worker, "worked", far_away)
     tuned(tiny(), tmp_path / "out")
@@ -142,8 +141,8 @@ def test_rows_arrive_from_workers_that_cannot_write_at_all(ray, alone, tmp_path,
     nowhere = tmp_path / "file" / "records"  # not even for root
     plain = worker.worked
 
-    def diskless(config, *, benchmark, records, states, means):
-        plain(config, benchmark=benchmark, records=str(nowhere), states=str(nowhere), means=means)
+    def diskless(config, **given):
+        plain(config, **given | {"records": str(nowhere), "states": str(nowhere)})
 
     monkeypatch.setattr(worker, "worked", diskless)
     tuned(tiny(), tmp_path / "out")
@@ -314,6 +313,8 @@ def test_a_ray_that_does_not_start_is_tried_again_and_then_told_with_the_way_out
         raise Exception("The current node timed out during startup. This could happen because ...")
 
     monkeypatch.setattr(run.ray, "init", never)
+    monkeypatch.setattr(run.ray, "shutdown", lambda: None)  # tests before this one may have left theirs up
+    monkeypatch.setattr(run.ray, "is_initialized", lambda: False)
     with (
         pytest.raises(
             ClusterError, match=r"Ray did not start on this machine: .* timed out .*\n.*same command"
