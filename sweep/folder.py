@@ -55,6 +55,13 @@ class Folder:
             raise FolderError(f"{path} holds no sweep: it has no space.toml; start one with `nai-sweep run`")
         return folder
 
+    @classmethod
+    def of_records(cls, path: str | Path) -> "Folder":
+        """The folder of a sweep, or of imported records; FolderError for any other."""
+        folder = cls.at(path)
+        folder.contained()
+        return folder if folder.imported.is_file() else cls.of_sweep(path)
+
     @property
     def space(self) -> Path:
         """The search space that the sweep runs."""

@@ -27,7 +27,7 @@ def bring(path: str | Path, out: str | Path, *, baselines: Sequence[str] = ()) -
     told = runs(Path(path))
     if odd := sorted(set(baselines) - {one.method for one in told}):
         raise ValueError(f"{path}: no run is of the baseline {odd[0]}: name a method of the file")
-    rows = [row_of(one, Path(path).name) for one in told]
+    rows = [row_of(one, Path(path)) for one in told]
     folder = Folder.at(out)
     folder.contained()
     with folder.owned():
@@ -35,11 +35,13 @@ def bring(path: str | Path, out: str | Path, *, baselines: Sequence[str] = ()) -
             raise FolderError(f"{folder.root} holds a sweep: import into another --out")
         known = record.read(folder.records).rows
         _check_agreement(known, rows, told)
-        record.write(folder.records, rows)
+        on_record = {row["fingerprint"] for row in known}
+        if fresh := [row for row in rows if row["fingerprint"] not in on_record]:
+            record.write(folder.records, fresh)
         names = sorted({*_kept(folder)["baselines"], *baselines})
         about = {"sweep": folder.root.name, "baselines": names}
         parts.replace(folder.imported, json.dumps(about).encode())
-    return folder, len({row["fingerprint"] for row in (*known, *rows)})
+    return folder, len(on_record | {row["fingerprint"] for row in rows})
 
 
 def asked(folder: Folder, rows: Sequence[Row]) -> Asked:
@@ -67,8 +69,8 @@ def asked(folder: Folder, rows: Sequence[Row]) -> Asked:
     )
 
 
-def row_of(told: Told, file: str) -> dict[str, Any]:
-    """The row of the record for a run of another tool."""
+def row_of(told: Told, file: Path) -> dict[str, Any]:
+    """The row of the record for a run of another tool, which counts as finished when its file was written."""
     settings = {
         "benchmark": {"name": told.benchmark, "digest": ""},
         "model": {"name": told.model},
@@ -91,8 +93,8 @@ def row_of(told: Told, file: str) -> dict[str, Any]:
         "seconds": told.seconds,
         "device": told.device,
         "width": 1,
-        "versions": json.dumps({"imported from": file}),
-        "finished": 0.0,
+        "versions": json.dumps({"imported from": file.name}),
+        "finished": file.stat().st_mtime,
         "valid": told.valid,
         "test": told.test,
         "effective_strength": None,

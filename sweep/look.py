@@ -146,7 +146,7 @@ def sync(path: str | Path, watch: Watch | None = None) -> str | None:
     """Bring MLflow up to date with a sweep's records; the problem, if there is one."""
     from sweep.tracking import sync as project
 
-    folder = Folder.of_sweep(local(path))
+    folder = Folder.of_records(local(path))
     kept = attached(folder, str(path)) if is_address(path) else contextlib.nullcontext()
     with folder.owned(), kept:  # one writer at a time
         folder, store, snapshot = reopened(folder.root)
@@ -167,6 +167,7 @@ def weights(path: str | Path, run: str | None = None, watch: Watch | None = None
     from sweep.space import read
 
     folder, store, snapshot = reopened(path)
+    Folder.of_sweep(folder.root)  # imported records cannot be run again
     rows = relevant(store.records.rows, snapshot.asked)
     row = made.run_named(run, rows) if run else made.best_run(rows, analysis.results(rows, snapshot.asked))
     if watch:
@@ -183,6 +184,7 @@ def preset(path: str | Path, methods: Sequence[str] = (), name: str | None = Non
     from sweep.space import read
 
     folder, store, snapshot = reopened(path)
+    Folder.of_sweep(folder.root)  # imported records have no space
     results = analysis.results(relevant(store.records.rows, snapshot.asked), snapshot.asked)
     return written(read(folder.space), results, methods, name)
 
@@ -192,10 +194,7 @@ def reopened(path: str | Path) -> tuple[Folder, record.Store, Snapshot]:
 
     path: or the address of a storage.
     """
-    folder = Folder.at(local(path))
-    folder.contained()
-    if not folder.imported.is_file():
-        folder = Folder.of_sweep(folder.root)
+    folder = Folder.of_records(local(path))
     store = record.Store(folder.records)
     store.refresh()
     if folder.imported.is_file():
@@ -254,15 +253,21 @@ def _facts(folder: Folder, rows: Sequence[Row], asked: Asked) -> "report.PageFac
     seconds = sum(row["seconds"] for row in rows)
     versions = json.loads(rows[0]["versions"]) if rows else {}
     devices = ", ".join(sorted({row["device"] for row in rows}))
-    command = folder.command.read_text().strip() if folder.command.is_file() else "nai-sweep run space.toml"
     return report.PageFacts(
-        command=command,
+        command=_command(folder),
         tasks=json.loads(folder.tasks.read_text()) if folder.tasks.is_file() else (),
         versions=versions | ({"device": devices} if devices else {}),
         space=folder.space.read_text() if folder.space.is_file() else "",
         tables=_tables(rows, asked, similarity(folder)),
         cost={"training time, all workers together": f"{seconds:.1f} s", "runs": str(len(rows))},
     )
+
+
+def _command(folder: Folder) -> str:
+    """The command that started a sweep; nothing for imported records, which nothing here can run."""
+    if folder.command.is_file():
+        return folder.command.read_text().strip()
+    return "nai-sweep run space.toml" if folder.space.is_file() else ""
 
 
 def _tables(

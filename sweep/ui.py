@@ -19,9 +19,9 @@ ENVIRONMENT = {**SETTINGS, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 def server(path: str | Path, port: int = 5000) -> list[str]:
     """The command that serves a sweep's MLflow pages at http://127.0.0.1:port.
 
-    Errors: FolderError for a sweep without such pages, ValueError for a port in use.
+    Errors: FolderError for a folder without such pages, ValueError for a port in use.
     """
-    folder = Folder.of_sweep(path)
+    folder = Folder.of_records(path)
     database = folder.root / "mlflow.db"
     if not database.is_file():
         raise FolderError(f"{path} has no mlflow.db{_elsewhere(path)}")
@@ -37,7 +37,7 @@ def server(path: str | Path, port: int = 5000) -> list[str]:
 
 def address(path: str | Path, port: int = 5000) -> str:
     """Where the runs of the sweep will be, or MLflow's first page if its database does not name them."""
-    folder, page = Folder.of_sweep(path), f"http://{HOST}:{port}"
+    folder, page = Folder.of_records(path), f"http://{HOST}:{port}"
     asked = "select experiment_id from experiment_tags where key = ? and value = ?"
     try:
         with contextlib.closing(sqlite3.connect(folder.root / "mlflow.db")) as database:
@@ -49,7 +49,7 @@ def address(path: str | Path, port: int = 5000) -> str:
 
 def serve(path: str | Path, port: int = 5000) -> int:
     """Serve until Ctrl-C or SIGTERM; the server's exit code."""
-    folder = Folder.of_sweep(path)
+    folder = Folder.of_records(path)
     with subprocess.Popen(server(path, port), cwd=folder.root, env={**os.environ, **ENVIRONMENT}) as child:
         try:
             return child.wait()

@@ -27,5 +27,5 @@ addEventListener("chosen", ({ detail: key }) => {
 });
 
 // A sheet of paper is narrower than most windows, and browsers do not resize drawings for it.
-addEventListener("beforeprint", () => { for (const node of nodes) if (!node.closest("figure").hidden) Plotly.relayout(node, { width: 640, autosize: false }); });
+addEventListener("beforeprint", () => { for (const node of nodes) if (!node.closest("figure").hidden) Plotly.relayout(node, { width: node.closest(".many") ? 310 : 640, autosize: false }); });
 addEventListener("afterprint", () => { for (const node of nodes) Plotly.relayout(node, { width: null, autosize: true }); });

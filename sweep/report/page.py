@@ -23,9 +23,10 @@ HERE = Path(__file__).parent
 class PageFacts:
     """What a reader needs to know beside the records: how the sweep was started, and with what.
 
-    `tasks` are task names by home index (empty: numbers), `space` is the search space as text, `cost` and
-    `versions` are names with texts, such as {"time on all workers": "3 min 20 s"}. `tables` are those of
-    `sweep.analysis.study`, and "search_tradeoff"; panels of those that are not there are left out.
+    `command` is empty for records that nothing here can run. `tasks` are task names by home index (empty:
+    numbers), `space` is the search space as text, `cost` and `versions` are names with texts, such as
+    {"time on all workers": "3 min 20 s"}. `tables` are those of `sweep.analysis.study`, and
+    "search_tradeoff"; panels of those that are not there are left out.
     """
 
     command: str

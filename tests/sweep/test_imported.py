@@ -9,8 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from mlflow_server import free_port
+from tracked_rows import place, runs_of
 
-from sweep import look, record
+from sweep import look, record, ui
 from sweep.folder import Folder, FolderError
 from sweep.foreign import runs
 from sweep.imported import bring
@@ -201,3 +203,26 @@ def test_a_sweep_and_imported_records_do_not_share_a_folder(tmp_path):
     with pytest.raises(FolderError, match="holds a sweep: import into another --out"):
         bring(tmp_path / "a.csv", tmp_path / "sweep")
     assert json.loads((tmp_path / "out" / "imported.json").read_text()) == {"sweep": "out", "baselines": []}
+
+
+def test_imported_records_are_in_mlflow_once_however_often_they_are_synced(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    values = lines(orders=ORDERS[:2], seeds=[0]) + lines("sgd", "", 0.08, orders=ORDERS[:2], seeds=[0])
+    folder, _ = bring(written(tmp_path / "a.csv", values), tmp_path / "out")
+    assert look.sync(folder.root) is None
+    at = place(folder.root, identity=folder.identity())
+    first = sorted(run.info.run_id for run in runs_of(at))
+    assert len(first) == 1 + 2 + 4  # the file, two methods, their runs
+    assert look.sync(folder.root) is None
+    assert sorted(run.info.run_id for run in runs_of(at)) == first
+    assert "mlflow" in ui.server(folder.root, free_port())
+
+
+def test_the_page_of_imported_records_names_no_command_and_what_needs_a_space_is_refused(tmp_path):
+    folder, _ = bring(written(tmp_path / "a.csv", lines(orders=ORDERS[:2])), tmp_path / "out")
+    look.render(folder.root)
+    page = folder.report.read_text()
+    assert "These records were imported" in page and "nai-sweep run" not in page
+    for refused_for in (look.weights, look.preset):
+        with pytest.raises(FolderError, match="holds imported records: nothing can be run for them"):
+            refused_for(folder.root)

@@ -9,12 +9,14 @@ import pytest
 import torch
 from safetensors import safe_open
 from tiny_sweeps import inline, rows, tiny
+from typer.testing import CliRunner
 
 from nai.evaluate import evaluate
 from nai.learn import Lesson
 from nai.trial import load, world_of
 from sweep import session
 from sweep.bundle import trial_of
+from sweep.cli import app
 from sweep.jobs import Run
 from sweep.standing import stages
 from sweep.weights import MEMORY, best_run, run_named
@@ -69,6 +71,21 @@ def test_any_run_can_be_asked_for(copy):
     one = rows(copy)[3]
     made = session.weights(copy, one["fingerprint"][:10])
     assert (made.row["fingerprint"], made.off) == (one["fingerprint"], 0.0)
+
+
+def test_the_command_writes_the_file_and_says_where_it_is_and_what_comes_next(copy, monkeypatch):
+    monkeypatch.chdir(copy.parent)
+    told = CliRunner().invoke(app, ["weights", "copy"])
+    assert told.exit_code == 0, told.output
+    assert told.stdout.strip() == "copy/weights.safetensors"
+    assert "sync copy puts them into MLflow" in told.stderr
+    with safe_open(copy / "weights.safetensors", framework="pt") as file:
+        best = file.metadata()["fingerprint"]
+    one = next(row["fingerprint"] for row in rows(copy) if row["fingerprint"] != best)
+    assert CliRunner().invoke(app, ["weights", "copy", "--run", one[:12]]).exit_code == 0
+    assert accuracies(copy / "weights.safetensors", next(r for r in rows(copy) if r["fingerprint"] == one))
+    wrong = CliRunner().invoke(app, ["weights", "copy", "--run", "zz"])
+    assert wrong.exit_code == 2 and "zz" in wrong.stderr and "Traceback" not in wrong.output
 
 
 def test_masks_that_predictions_need_are_in_the_file(tmp_path):
