@@ -1,0 +1,85 @@
+"""The studies in docs/studies say what their records say, and the page of one answers what a reader asks."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from read_page import Read
+
+from sweep import analysis, look, report
+from sweep.standing import relevant
+
+STUDIES = Path(__file__).resolve().parents[2] / "docs" / "studies"
+RESULTS = sorted(STUDIES.rglob("results.json"))
+
+
+def unlike(told, found, at=""):
+    """Where two values of JSON differ, numbers by more than rounding."""
+    if isinstance(told, dict) and isinstance(found, dict) and told.keys() == found.keys():
+        return [place for name in told for place in unlike(told[name], found[name], f"{at}.{name}")]
+    if isinstance(told, list) and isinstance(found, list) and len(told) == len(found):
+        pairs = enumerate(zip(told, found, strict=True))
+        return [place for number, pair in pairs for place in unlike(*pair, f"{at}[{number}]")]
+    if isinstance(told, float) and isinstance(found, float):
+        return [] if math.isclose(told, found, rel_tol=1e-9, abs_tol=1e-12) else [at]
+    return [] if told == found else [at]
+
+
+def test_there_are_studies():
+    assert len(RESULTS) > 20
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: str(path.parent.relative_to(STUDIES)))
+def test_results_are_those_of_the_records(path):
+    _, store, snapshot = look.reopened(path.parent)
+    rows = relevant(store.records.rows, snapshot.asked)
+    assert unlike(json.loads(path.read_text()), analysis.plain(analysis.results(rows, snapshot.asked))) == []
+
+
+def test_a_reader_of_a_real_page_gives_the_answers_of_its_records():
+    _, store, snapshot = look.reopened(STUDIES / "digits_nai")
+    rows = relevant(store.records.rows, snapshot.asked)
+    tasks = json.loads((STUDIES / "digits_nai" / "tasks.json").read_text())
+    results = analysis.results(rows, snapshot.asked)
+    page = Read(report.render(results, rows, report.PageFacts("", tasks=tasks))).text
+    answers = page.partition("Which strength?")[2].partition("Panels")[0]
+
+    # Which strength: of all settings tried, those whose validation accuracy over the orders is highest.
+    tried = {}
+    for row in rows:
+        if (
+            row["method"] == "nai"
+            and tuple(row["order"]) in snapshot.asked.search_orders
+            and row["seed_init"] == 0
+        ):
+            tried.setdefault(row["settings"], []).append(np.mean(row["valid"][-1]))
+    given = {settings for settings, found in tried.items() if json.loads(settings)["method"]["strength"] == 0}
+    best = max(tried.keys() - given, key=lambda settings: np.mean(tried[settings]))
+    assert f"nai: strength {json.loads(best)['method']['strength']:.3g}" in answers
+
+    # How sure, and which order is worst: over all 120 orders and 3 seeds, seeds averaged.
+    ends = {}
+    for row in rows:
+        if row["settings"] == best and (row["seed_init"], row["seed_data"]) in snapshot.asked.confirm_seeds:
+            ends.setdefault(tuple(row["order"]), []).append(row["test"][-1])
+    final = {order: np.mean(found, axis=0) for order, found in ends.items()}
+    assert len(final) == 120 and {len(found) for found in ends.values()} == {3}
+    means = {order: value.mean() for order, value in final.items()}
+    assert f"{100 * np.mean(list(means.values())):.2f} ± " in answers
+    assert "over 120 orders × 3 seeds" in answers.replace("\xa0", " ")
+    worst = min(means, key=lambda order: means[order])
+    assert f"Which order is worst? {' → '.join(tasks[home] for home in worst)}" in answers
+    assert f"{100 * means[worst]:.2f} % at the end" in answers
+
+    # Which task suffers most when it comes first.
+    lost = []
+    for task in range(5):
+        first, later = (
+            [v[task] for o, v in final.items() if (o[0] == task) == there] for there in (True, False)
+        )
+        lost.append(np.mean(later) - np.mean(first))
+    most = int(np.argmax(lost))
+    assert f"when it comes first? {tasks[most]} " in answers
+    assert f"{100 * lost[most]:.2f} points less" in answers
