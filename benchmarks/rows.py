@@ -13,7 +13,6 @@ import argparse
 import hashlib
 import itertools
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -120,20 +119,27 @@ def laid_out(folder: Path, rows: int) -> analysis.Asked:
     return asked
 
 
+MEASURED = """
+import json, resource
+from pathlib import Path
+from sweep.cli import main
+try:
+    main()
+finally:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    peak = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
+    print(json.dumps({"cpu": round(used.ru_utime + used.ru_stime, 2), "mb": int(peak) // 1024}))
+"""
+# the kernel's ru_maxrss would count the process that starts it, so a child says its own peak
+
+
 def command(*words: str) -> dict[str, float]:
     """Seconds and memory of a command in a process of its own."""
     started = time.perf_counter()
-    code = "import sys; from sweep.cli import main; sys.exit(main())"
-    child = subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.DEVNULL)
-    _, ended, usage = os.wait4(child.pid, 0)
-    if ended:
-        raise RuntimeError(f"nai-sweep {' '.join(words)} ended with {os.waitstatus_to_exitcode(ended)}")
-    seconds = time.perf_counter() - started
-    return {
-        "s": round(seconds, 2),
-        "cpu": round(usage.ru_utime + usage.ru_stime, 2),
-        "mb": usage.ru_maxrss // 1024,
-    }
+    ended = subprocess.run([sys.executable, "-c", MEASURED, *words], stdout=subprocess.PIPE, text=True)
+    if ended.returncode:
+        raise RuntimeError(f"nai-sweep {' '.join(words)} ended with {ended.returncode}")
+    return {"s": round(time.perf_counter() - started, 2)} | json.loads(ended.stdout.splitlines()[-1])
 
 
 def timed(step: Callable[[], Made]) -> tuple[float, Made]:

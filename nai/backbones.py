@@ -81,14 +81,21 @@ def extractor(frozen: Frozen, features: tuple[int, ...]) -> nn.Module:
 
 
 def width_of(frozen: Frozen, features: tuple[int, ...]) -> int:
-    """How many numbers it makes of a sample, without weights and, but for a user's own, without computing."""
-    own = ":" in frozen.backbone
-    with torch.device("cpu" if own else "meta"), torch.inference_mode():
-        said = _made(frozen, features, None).eval()(torch.zeros(2, *features))
+    """How many numbers it makes of a sample, without weights and mostly without computing."""
+    try:
+        said = _zeros_seen(frozen, features, "cpu" if ":" in frozen.backbone else "meta")
+    except NotImplementedError:  # RegNets compute their own widths with tensors
+        said = _zeros_seen(frozen, features, "cpu")
     if said.ndim != 2 or len(said) != 2:
         shape = f"makes {list(said.shape)} of 2 samples"
         raise ValueError(f"backbone {frozen.backbone!r} {shape}, but must make features [samples, width]")
     return int(said.shape[1])
+
+
+def _zeros_seen(frozen: Frozen, features: tuple[int, ...], device: str) -> Tensor:
+    with torch.device(device), torch.inference_mode():
+        said: Tensor = _made(frozen, features, None).eval()(torch.zeros(2, *features))
+    return said
 
 
 def check(frozen: Frozen) -> None:

@@ -220,9 +220,10 @@ class Folder:
 def _target(link: Path) -> Path:
     """Where a link leads in the end; a link that goes in circles leads nowhere."""
     try:
-        return link.resolve()
-    except (OSError, RuntimeError):
+        found = link.resolve()
+    except (OSError, RuntimeError):  # Python 3.13 raises nothing, and leaves the link as it is
         return Path(link.anchor)
+    return Path(link.anchor) if found.is_symlink() else found
 
 
 def _owner(path: Path) -> str:

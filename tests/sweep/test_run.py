@@ -355,6 +355,7 @@ class Held:
         shutil.copy(Path(sys.modules["own_ray"].__file__), folder)
 
     def start(self, limit):
+        self.limit = limit
         (self.folder / "new").write_text(str(limit))
         (self.folder / "new").rename(self.folder / "limit")  # workers of a killed driver may be reading it
         (self.folder / "held").unlink(missing_ok=True)
@@ -363,7 +364,8 @@ class Held:
     def until_held(self, process):
         def held():
             assert process.poll() is None, process.communicate()[0]
-            return (self.folder / "held").exists()
+            # a worker of a killed driver may say so late, of the limit before
+            return (self.folder / "held").exists() and len(parts(self.out)) >= self.limit
 
         until(held, "workers that wait")
 
