@@ -131,13 +131,14 @@ def _made(frozen: Frozen, features: tuple[int, ...], state: dict[str, Tensor] | 
 def _torchvisions(frozen: Frozen, state: dict[str, Tensor] | None) -> nn.Module:
     """A network of torchvision whose last layer, the one with an output for each class, is left out."""
     models = _models(frozen.backbone)
-    net: nn.Module = models.get_model(frozen.backbone, weights=None, **_auxiliary(frozen.backbone))
+    crop = models.get_model_weights(frozen.backbone).DEFAULT.transforms().crop_size
+    pixels = frozen.pixels or int(crop[0])
+    net: nn.Module = models.get_model(frozen.backbone, weights=None, **_settings(frozen.backbone, pixels))
     if state is not None:
         _filled(frozen, net, state)
     last = [name for name, module in net.named_modules() if _outputs(module) == CLASSES][-1]
     net.set_submodule(last, nn.Identity())
-    crop = models.get_model_weights(frozen.backbone).DEFAULT.transforms().crop_size
-    return Seen(net, frozen.pixels or int(crop[0]))
+    return Seen(net, pixels)
 
 
 def _outputs(module: nn.Module) -> int:
@@ -145,8 +146,10 @@ def _outputs(module: nn.Module) -> int:
     return found if isinstance(found, int) else 0
 
 
-def _auxiliary(name: str) -> dict[str, Any]:
-    """What the two networks with classifiers on the side ask for, so as not to draw them slowly."""
+def _settings(name: str, pixels: int) -> dict[str, Any]:
+    """What two networks with classifiers on the side ask for, so as not to draw them slowly; a ViT's own side."""
+    if name.startswith("vit_"):
+        return {"image_size": pixels}
     return {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
 
 

@@ -9,14 +9,19 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 
-@pytest.mark.parametrize("study", ["head_to_head_digits", "head_to_head_split_mnist"])
+@pytest.mark.parametrize("study", ["head_to_head_digits", "head_to_head_split_mnist", "head_to_head_fashion"])
 def test_the_page_shows_the_table_of_the_records(study):
     from head_to_head import beside, markdown
 
     found = beside(ROOT / "docs" / "studies" / study, "nai")
     assert len(found) == 14
     assert markdown(found, "nai") in (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    assert (ROOT / "docs" / "images" / f"{study}.svg").is_file()
+
+
+@pytest.mark.parametrize("study", ["head_to_head_digits", "head_to_head_split_mnist"])
+def test_the_readme_shows_a_picture_of_it(study):
+    picture = f"docs/images/{study}.svg"
+    assert (ROOT / picture).is_file() and picture in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("study", ["importance_sources", "importance_sources_mnist"])
