@@ -15,6 +15,7 @@ FOUND_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "split_digits": ("head_to_head_digits", ()),
     "split_mnist": ("head_to_head_split_mnist", ()),
     "split_fashion_mnist": ("head_to_head_fashion", ()),
+    "rotated_mnist": ("head_to_head_rotated_mnist", ()),
     "permuted_mnist_ewc": ("permuted_searched", ("ewc",)),
     "permuted_mnist_si": ("permuted_searched", ("si",)),
 }

@@ -147,7 +147,7 @@ def _outputs(module: nn.Module) -> int:
 
 
 def _settings(name: str, pixels: int) -> dict[str, Any]:
-    """What two networks with classifiers on the side ask for, so as not to draw them slowly; a ViT's own side."""
+    """What two networks ask for so as not to be drawn slowly, and the side that a ViT is made for."""
     if name.startswith("vit_"):
         return {"image_size": pixels}
     return {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
