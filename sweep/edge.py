@@ -60,11 +60,14 @@ class Found(NamedTuple):
 def measured(wanted: Wanted) -> Iterator[Line | Found]:
     """Every pass as it ends, then all together; the exported head learns the first run with replay.
 
-    ValueError for settings that cannot be, FileNotFoundError for data or weights that are not there.
+    ValueError for settings that cannot be, FileNotFoundError for data or weights that are not there,
+    ImportError, before anything is trained, where programs are wanted and ExecuTorch is missing.
     """
     from nai.datasets import benchmark
-    from nai.edge import Head, Rates, Stream, TorchHead
+    from nai.edge import Head, Rates, Stream, TorchHead, check_executorch
 
+    if wanted.export:
+        check_executorch()
     rates, lines = Rates(wanted.rate, wanted.momentum), []
     for run in range(wanted.runs):
         stream = Stream.of(benchmark(**wanted.stream, run=run))

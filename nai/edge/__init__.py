@@ -4,7 +4,7 @@ Source: Demosthenous & Vassiliades 2021; the rule of replay is that of Pellegrin
 """
 
 from nai.edge.buffer import RULES, STORES, LatentBuffer
-from nai.edge.exported import ExportedHead, export_backbone, export_head, run_backbone
+from nai.edge.exported import ExportedHead, check_executorch, export_backbone, export_head, run_backbone
 from nai.edge.head import Head, Rates, TorchHead, Trainee
 from nai.edge.stream import Course, Experience, Stream, accuracy, learn
 
@@ -21,6 +21,7 @@ __all__ = [
     "TorchHead",
     "Trainee",
     "accuracy",
+    "check_executorch",
     "export_backbone",
     "export_head",
     "learn",

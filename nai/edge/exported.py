@@ -22,6 +22,14 @@ RATES = Rates()
 BACKENDS = ("xnnpack", "portable")
 
 
+def check_executorch() -> None:
+    """ImportError, naming the extra that brings it, where ExecuTorch is missing: before hours of training."""
+    with _quiet("an exported program"):
+        import executorch.exir
+
+    assert executorch.exir
+
+
 def export_head(head: Head, batch: int, file: str | Path) -> Path:
     """Write the head, its loss and the gradients as a program that trains, on batches of this size.
 

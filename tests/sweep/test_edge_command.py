@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from nai.datasets import DATASETS
 from sweep import edge
 from sweep.cli import app
 from sweep.cli_edge import stream
-from sweep.cli_failures import INPUT
+from sweep.cli_failures import DATA, INPUT
 from sweep.space import Mistakes, read
 from sweep.space.shapes import shape
 
@@ -46,6 +47,15 @@ def test_the_exported_head_reaches_the_same(tmp_path):
     assert program.trained_by == "program" and program.steps == plain.steps
     assert found.loss_gap < 1e-5 and program.accuracy == pytest.approx(plain.accuracy, abs=0.01)
     assert found.programs.keys() == {"backbone.pte", "head.pte"} and min(found.programs.values()) > 1000
+
+
+def test_a_missing_executorch_is_told_before_anything_is_trained(monkeypatch, tmp_path):
+    for name in ("executorch", "executorch.exir"):
+        monkeypatch.setitem(sys.modules, name, None)
+    said = told(f"--runs 1 --export {tmp_path / 'out'}")
+    assert said.exit_code == DATA and "pip install 'nai-sweep[edge]'" in said.stderr
+    assert "% of all test samples" not in said.stderr and "Traceback" not in said.stderr
+    assert not (tmp_path / "out").exists() and not said.stdout
 
 
 def told(words):
