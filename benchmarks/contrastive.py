@@ -1,9 +1,9 @@
-"""Co2L part by part, from the records of a sweep of search_spaces/co2l_digits: two tables and a picture.
+"""Co2L part by part, from the records of co2l_digits or co2l_fashion_mnist: two tables and a picture.
 
     python benchmarks/contrastive.py DIR [--picture FILE.svg]
 
-The first table has every arm, the second the relations that the paper claims, each paired over orders and
-seeds with the interval that the report gives. Nothing is run.
+The first table has every arm on record, the second the relations between them that the paper claims, each
+paired over orders and seeds with the interval that the report gives. Nothing is run.
 """
 
 import argparse
@@ -63,17 +63,19 @@ class Relation(NamedTuple):
 
 
 def found(folder: str | Path) -> tuple[list[Beside], list[Relation]]:
-    """Arms, the best first, and relations; ValueError where an arm is not on record."""
-    tables = {name: beside(folder, name, by=named) for name in {above for above, _ in RELATIONS}}
+    """Arms on record, the best first, and relations; ValueError where there is nothing beside Co2L."""
+    arms = beside(folder, "Co2L", by=named)
+    on_record = {line.method for line in arms}
+    pairs = [pair for pair in RELATIONS if on_record.issuperset(pair)]
+    if not pairs:
+        raise ValueError(f"of the arms of co2l_digits {folder} has Co2L alone: run its space to its end")
+    tables = {name: beside(folder, name, by=named) for name in dict.fromkeys(above for above, _ in pairs)}
     relations = []
-    for above, below in RELATIONS:
-        there = {line.method: line for line in tables[above]}
-        if below not in there:
-            raise ValueError(f"{below} is not on record in {folder}: run the space co2l_digits to its end")
-        one = there[below]
+    for above, below in pairs:
+        (one,) = (line for line in tables[above] if line.method == below)
         assert one.gain_half is not None and one.won is not None
         relations.append(Relation(above, below, one.gain, one.gain_half, one.won))
-    return tables["Co2L"], relations
+    return arms, relations
 
 
 def named(arm: "Arm") -> str:
