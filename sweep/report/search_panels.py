@@ -21,8 +21,8 @@ def course(page: Page) -> Panel | None:
     """What each suggestion reached, in turn, and after how many orders the poor ones were dropped."""
     contests = page.results["contests"]
     dots = [dots for contest in contests for dots in _dots(page, contest)]
-    if not dots:
-        return None
+    if not dots or max(len(contest["suggestions"]) for contest in contests) < 2:
+        return None  # nothing was searched: the table of what was tried says it all
     goal = page.results["goals"][0]
     orders = len(page.results["orders"]["search"])
     whole = sum(contest["ranked"] for contest in contests)
@@ -48,11 +48,14 @@ def _below_best(page: Page) -> Figure:
     cells, said = [], []
     for contest in contests:
         means = [_whole_mean(page, known.get(name)) for name in contest["suggestions"]]
-        best = max((mean for mean in means if mean is not None), default=0.0)
-        below = [None if mean is None else round(100 * (best - mean), 2) for mean in means]
+        best = max((mean for mean in means if mean is not None), default=None)
+        below = [None if mean is None or best is None else round(100 * (best - mean), 2) for mean in means]
         cells.append([*below, *[None] * (longest - len(below))])
-        said.append(f"{contest['method']} best {percent(best)}, at number {means.index(best)}")
-    deep = sorted(value for line in cells for value in line if value is not None)
+        found = "none on all orders yet"
+        if best is not None:
+            found = f"best {percent(best)}, at number {means.index(best)}"
+        said.append(f"{contest['method']} {found}")
+    deep = sorted(value for line in cells for value in line if value is not None) or [0.0]
     chart = figures.heat(
         cells,
         lines=[contest["method"] for contest in contests],

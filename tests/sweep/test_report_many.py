@@ -201,3 +201,16 @@ def test_numbers_beside_that_of_the_curve_have_slices():
     assert mean["y"] == pytest.approx([100 * by_name[name]["mean"] for name in order], abs=1e-3)
     assert worst["y"] == pytest.approx([100 * by_name[name]["worst"] for name in order], abs=1e-3)
     assert rings["x"] == [9, 9]
+
+
+def test_methods_whose_turn_has_not_come_have_white_lines_and_no_best(found):
+    begun = [one for one in rows() if one["method"] != "lwf"]
+    asked = analysis.Asked(
+        "begun", SEARCH, SEEDS[:1], CONFIRM, SEEDS, expected=500, contests=tuple(map(contest, LOSSES))
+    )
+    panel = course(Page.of(analysis.results(begun, asked), begun, TASKS))
+    cells = dict(
+        zip(panel.figures[0].chart["data"][0]["y"], panel.figures[0].chart["data"][0]["z"], strict=True)
+    )
+    assert cells["lwf"] == [None, None] and cells["ewc"] == [0.0, None]
+    assert "lwf none on all orders yet" in panel.figures[0].alt and "ewc best" in panel.figures[0].alt
