@@ -108,6 +108,16 @@ def test_the_shipped_spaces_have_features_as_inputs_without_their_data():
         assert (found.tasks, found.features, found.outputs) == (tasks, (576,), outputs)
 
 
+@pytest.mark.parametrize("name", ["edge_nicv2", "edge_orders"])
+def test_the_page_shows_the_table_of_the_records(name, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    from head_to_head import beside, markdown
+
+    folder = ROOT / "docs" / "studies" / name
+    assert markdown(beside(folder, "er"), "er") in (ROOT / "docs" / "edge.md").read_text(encoding="utf-8")
+    assert read(name).canonical() == read(str(folder / "space.toml")).canonical()
+
+
 def test_settings_of_a_backbone_without_one_are_a_mistake():
     with pytest.raises(Mistakes, match="acts only with a backbone"):
         read("split_mnist", ["benchmark.pixels=32"])
