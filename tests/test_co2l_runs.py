@@ -69,7 +69,7 @@ def test_an_official_run_is_a_space_with_nothing_searched(name):
 
 
 def test_the_run_on_split_cifar10_goes_its_whole_way(tmp_path, monkeypatch):
-    write_cifar10(tmp_path / "data", monkeypatch, each=2)
+    write_cifar10(tmp_path / "data", monkeypatch, each=1)
     monkeypatch.setenv("NAI_DATA", str(tmp_path / "data"))
     accuracies = {}
     for scenario in ("class", "task"):

@@ -1,5 +1,6 @@
 """What is installed is what the project says: named uses, tested versions, one version, a whole wheel."""
 
+import os
 import re
 import subprocess
 import sys
@@ -90,3 +91,50 @@ def test_wheel_holds_both_packages_and_every_search_space(tmp_path):
     parts = {path.relative_to(ROOT).as_posix() for path in files if path.parent.name != "__pycache__"}
     assert spaces
     assert spaces | parts == held
+
+
+BARE = '''
+import sys
+from importlib.machinery import PathFinder
+
+class Bare(PathFinder):
+    """Finds nothing of the packages that extras bring."""
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in extras else PathFinder.find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Bare
+import torch
+import nai
+from nai import datasets, edge
+
+def told(function):
+    try:
+        function()
+    except (ImportError, SystemExit) as error:
+        return str(error)
+
+net = torch.nn.Sequential(torch.nn.Linear(8, 4), nai.Reproducing("sine_gaussian", 4), torch.nn.Linear(4, 2))
+samples = torch.randn(4, 8)
+assert nai.attribute(net, samples, 1).shares["1"].shape == (4, 4)
+nai.Guard(net, nai.Nai(strength=1.0)).after_task([(samples, torch.tensor([0, 1, 0, 1]))])
+head = edge.TorchHead(edge.Head(8, 2), 4, edge.Rates(0.1))
+assert head.step(samples, torch.tensor([0, 1, 0, 1]), torch.full((4,), 0.25)) > 0
+print(told(edge.check_executorch))
+print(told(lambda: datasets.benchmark("split", dataset="digits", classes=2)))
+print(told(lambda: datasets.benchmark("split", dataset="mnist", classes=2)))
+print(told(lambda: __import__("sweep.cli")))
+'''
+
+
+def test_without_extras_the_rest_works_and_what_is_missing_says_which(tmp_path):
+    spelt = {"scikit-learn": "sklearn", "pillow": "PIL"}
+    extras = {spelt.get(one.name, one.name) for one in REQUIREMENTS} - {"torch", "numpy"}
+    done = subprocess.run(
+        [sys.executable, "-c", f"extras = {extras}\n{BARE}"],
+        **{"cwd": ROOT, "env": {**os.environ, "NAI_DATA": str(tmp_path)}},
+        **{"capture_output": True, "text": True, "check": False},
+    )
+    assert done.returncode == 0, done.stderr
+    wanted = [line.rpartition("'nai-sweep[")[2].removesuffix("]'") for line in done.stdout.splitlines()]
+    assert wanted == ["edge", "data", "data", "sweep"]
