@@ -4,6 +4,7 @@ It reads the few kinds of traces that the charts of this room have, so that a fi
 Plotly's own export needs a browser, which a machine that computes seldom has; matplotlib comes with MLflow.
 """
 
+import hashlib
 import html
 import io
 import re
@@ -38,15 +39,34 @@ TAG = re.compile(r"<br\s*/?>")
 ELEMENT, BETWEEN = re.compile(r"<[^>]*>"), re.compile(r">\s+<")
 GROUP = re.compile(r'<g id="[^"]*"')
 """Names of groups, which nothing refers to and which every drawing has alike."""
+STYLED = re.compile(r' style="([^"]*)"')
+LONE = re.compile(r"<g>(<(?:use|path)\b[^>]*/>)</g>")
+"""A group that holds one mark and says nothing of it."""
+UNTURNED = re.compile(r' transform="rotate\(-0 [^"]*"')
 PLACES = re.compile(r"(\d+\.\d)\d{5}(?!\d)")
 """A number of the drawing and its first place: a tenth of a point is finer than any screen or paper."""
 
 
 def svg(chart: Chart, name: str) -> str:
-    """The drawing as an element of a page; `name` keeps its identifiers apart from those of others."""
+    """The drawing as elements of a page; `name` keeps its identifiers apart from those of others."""
     text = _saved(chart, "svg", salt=name).decode()
-    small = ELEMENT.sub(lambda found: PLACES.sub(r"\1", found[0]), text[text.index("<svg") :])
-    return BETWEEN.sub("><", GROUP.sub("<g", small))
+    styles: dict[str, str] = {}
+
+    def small(found: re.Match[str]) -> str:
+        """An element with short numbers, and with the name of its style, which hundreds share."""
+        short = UNTURNED.sub("", PLACES.sub(r"\1", found[0].replace(" \n", " ")))
+        return STYLED.sub(lambda style: f' class="{styles.setdefault(style[1], _class(style[1]))}"', short)
+
+    drawn = BETWEEN.sub("><", GROUP.sub("<g", ELEMENT.sub(small, text[text.index("<svg") :])))
+    while drawn != (bare := LONE.sub(r"\1", drawn)):
+        drawn = bare
+    rules = "".join(f".{kind}{{{style}}}" for style, kind in styles.items())
+    return f"<style>{rules}</style>{drawn}"
+
+
+def _class(style: str) -> str:
+    """A name for a style, the same in every drawing."""
+    return "s" + hashlib.sha256(style.encode()).hexdigest()[:8]
 
 
 def png(chart: Chart) -> bytes:

@@ -14,6 +14,7 @@ from sweep.report.sheet import Figure, Judged, Page, Panel, Table, gaps, key, ov
 
 FEW = 3
 """Methods whose bars can be told apart side by side."""
+QUARTERS = (0, 0.25, 0.5, 0.75, 1)
 DRAWN = 300
 """Orders drawn as lines; of more the extremes and a sample, evenly over the ranks."""
 LISTED = 2000
@@ -27,16 +28,16 @@ def spread(page: Page) -> Panel | None:
     groups = [_spread(page, one) for one in page.judged]
     said = [f"{one.label} from {min(one.values):.2f} to {max(one.values):.2f} %" for one in groups]
     lines = [
-        (one.label, text, f"{value:.2f} %")
-        for one in groups
-        for value, text in zip(one.values, one.texts, strict=True)
+        (one.label, *(f"{end:.2f} %" for end in np.quantile(one.values, QUARTERS)), each.size)
+        for one, each in zip(groups, page.judged, strict=True)
     ]
     note = "One point for each order, seeds averaged; the box holds the middle half of the orders. Hold the "
     note += f"pointer over one to see its order, press it to see that order everywhere.{gaps(page.judged)}"
     chart = figures.spread(groups)
     alt = f"Accuracy in each order: {'; '.join(said)}."
     figure = Figure(chart, alt, chosen=_points(groups))
-    table = Table(("method", "order", "accuracy"), lines, words=2)
+    header = ("method", "worst", "lower quarter", "median", "upper quarter", "best", "orders × seeds")
+    table = Table(header, lines)
     return Panel("spread", "How wide is the spread over orders?", note, (figure,), table)
 
 

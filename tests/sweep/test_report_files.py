@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -96,6 +97,16 @@ def test_the_data_beside_a_figure_are_those_of_the_records(exported):
     assert len(heat) == 5 * 4 and {line["y"] for line in heat} >= {"before"}
 
 
+def test_the_table_of_the_spread_is_the_worst_the_quartiles_and_the_best_of_the_orders(exported):
+    drawn = table((exported / "spread-1.csv").read_bytes())
+    lines = {line["method"]: line for line in table((exported / "spread.csv").read_bytes())}
+    for label, line in lines.items():
+        values = [float(one["x"]) for one in drawn if one["series"] == label]
+        ends = [np.min(values), *np.percentile(values, (25, 50, 75)), np.max(values)]
+        columns = ("worst", "lower quarter", "median", "upper quarter", "best")
+        assert [float(line[one].removesuffix(" %")) for one in columns] == pytest.approx(ends, abs=0.006)
+
+
 def test_points_of_each_kind_of_chart():
     heat = figures.heat([[1.0, None]], lines=["a<b"], columns=["x", "y"], span=(0, 1), axis="")
     assert list(points(heat)) == [("", "x", "a<b", 1.0, "", "", ""), ("", "y", "a<b", None, "", "", "")]
@@ -103,6 +114,15 @@ def test_points_of_each_kind_of_chart():
     assert list(points(box)) == [("nai", 90.0, "", "", "", "one → two", "0-1")]
     line = figures.arrivals([0.0, 60.0])
     assert list(points(line)) == [("runs", 0.0, 1, "", "", "", ""), ("runs", 1.0, 2, "", "", "", "")]
+
+
+def test_styles_of_a_drawing_are_written_once_and_each_mark_names_one():
+    many = figures.spread([figures.Spread("nai", [90.0 + n for n in range(8)], ["0"] * 8)])
+    drawn = drawing.svg(many, "one")
+    sheet, marks = drawn.removeprefix("<style>").split("</style>", 1)
+    rules = re.findall(r"\.(\w+)\{", sheet)
+    assert len(rules) == len(set(rules)) and set(re.findall(r' class="(\w+)"', marks)) == set(rules)
+    assert " style=" not in marks and figures.OKABE_ITO[0].lower() in sheet.lower()
 
 
 def test_every_kind_of_chart_is_drawn_with_its_words():
