@@ -43,7 +43,7 @@ STYLED = re.compile(r' style="([^"]*)"')
 LONE = re.compile(r"<g>(<(?:use|path)\b[^>]*/>)</g>")
 """A group that holds one mark and says nothing of it."""
 UNTURNED = re.compile(r' transform="rotate\(-0 [^"]*"')
-PLACES = re.compile(r"(\d+\.\d)\d{5}(?!\d)")
+PLACES = re.compile(r"(\d+\.\d)\d{4,5}(?!\d)")
 """A number of the drawing and its first place: a tenth of a point is finer than any screen or paper."""
 
 
@@ -54,7 +54,8 @@ def svg(chart: Chart, name: str) -> str:
 
     def small(found: re.Match[str]) -> str:
         """An element with short numbers, and with the name of its style, which hundreds share."""
-        short = UNTURNED.sub("", PLACES.sub(r"\1", found[0].replace(" \n", " ")))
+        plainer = found[0].replace(" \n", " ").replace("xlink:href=", "href=")
+        short = UNTURNED.sub("", PLACES.sub(r"\1", plainer))
         return STYLED.sub(lambda style: f' class="{styles.setdefault(style[1], _class(style[1]))}"', short)
 
     drawn = BETWEEN.sub("><", GROUP.sub("<g", ELEMENT.sub(small, text[text.index("<svg") :])))
@@ -124,13 +125,17 @@ def _rows(data: Sequence[Trace]) -> list[str]:
 
 def _dress(axes: "Axes", layout: Mapping[str, Any], rows: Sequence[str]) -> None:
     """Titles, scales, names and the lines that belong to no trace."""
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
     for axis, given in ((axes.xaxis, layout["xaxis"]), (axes.yaxis, layout.get("yaxis", {}))):
         axis.set_label_text(plain(_title(given)))
     if layout["xaxis"].get("type") == "log":
         axes.set_xscale("log")
+        low, high = axes.get_xlim()
+        if high < 30 * low:
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(lambda value, place: f"{value:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())  # names of the ticks between run into one another
     if layout["xaxis"].get("dtick") == 1 and layout["xaxis"].get("type") != "log":
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if not axes.images:
@@ -233,7 +238,7 @@ def _heatmap(axes: "Axes", trace: Trace, rows: Sequence[str], bars: Sequence[Tra
         if trace["texttemplate"] and np.isfinite(number):
             red, green, blue, _ = image.to_rgba(number)
             ink = "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
-            axes.text(column, line, f"{number:.{places}f}", ha="center", va="center", color=ink, fontsize=8)
+            axes.text(column, line, f"{number:z.{places}f}", ha="center", va="center", color=ink, fontsize=8)
     axes.set_xticks(range(len(trace["x"])), [plain(name) for name in trace["x"]], fontsize=7)
     axes.tick_params(length=0)
     axes.figure.colorbar(image, ax=axes, label=trace["colorbar"]["title"]["text"], shrink=0.8)

@@ -242,7 +242,7 @@ def nearness(page: Page) -> Panel | None:
     dots = figures.Dots(
         leader.name, [line["distance"] for line in known], [100 * line["accuracy"] for line in known], texts
     )
-    axes = ("pairs of tasks the other way round than in the best order", "mean accuracy (%)")
+    axes = ("task pairs turned round", "mean accuracy (%)")
     said = {
         "accuracy with the distance from the best order": related["best"],
         "the difference between two orders with their distance": related["apart"],

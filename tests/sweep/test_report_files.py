@@ -125,6 +125,17 @@ def test_styles_of_a_drawing_are_written_once_and_each_mark_names_one():
     assert " style=" not in marks and figures.OKABE_ITO[0].lower() in sheet.lower()
 
 
+def test_a_drawing_names_whole_powers_or_their_halves_and_knows_no_negative_nought():
+    curve = figures.spread([figures.Spread("nai", [1.5, 4.0, 7.0, 4000.0], ["0"] * 4)])
+    curve["layout"]["xaxis"]["type"] = "log"
+    drawn = drawing.svg(curve, "one")
+    assert ">10<" in drawn and ">20<" not in drawn and "mathdefault" not in drawn
+    curve["data"][0]["x"] = [1.5, 4.0, 7.0, 9.0]
+    assert all(f">{value}<" in drawing.svg(curve, "one") for value in (2, 5))
+    heat = figures.heat([[-0.01]], lines=["line"], columns=["column"], span=(-1, 1), axis="")
+    assert ">0.0<" in (drawn := drawing.svg(heat, "one")) and "-0.0<" not in drawn
+
+
 def test_every_kind_of_chart_is_drawn_with_its_words():
     waits = figures.heat([[1.0]], lines=["line"], columns=["column"], span=(0, 1), axis="the axis")
     assert all(word in drawing.svg(waits, "one") for word in (">line<", ">column<", ">the axis<", ">1.0<"))
