@@ -9,7 +9,8 @@ import pytest
 from sweep import session
 from sweep.space import loads
 
-README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 SPACE = """
 name = "mine"
@@ -82,3 +83,15 @@ def test_every_method_is_named():
     from nai.methods import METHODS
 
     assert [name for name in METHODS if f"`{name}`" not in README] == []
+
+
+def test_figures_of_the_related_systems_are_those_of_their_pages():
+    rows = README.partition("### Related systems")[2].partition("### ")[0].splitlines()
+    rows = [line.split(" | ") for line in rows if line.startswith("|")][2:]
+    assert len(rows) == 5
+    for _, _, page, measured, command in rows:
+        link = re.search(r"\]\(([^)#]+)", page)
+        text = (ROOT / link[1]).read_text(encoding="utf-8")
+        told = re.findall(r"\d[\d.,]* ± [\d.]+|\d\.\de-\d\d?|\d+ % below", measured)
+        assert told and [one for one in told if one.removesuffix(" below") not in text] == []
+        assert command.startswith(("`nai-sweep", "`python"))
