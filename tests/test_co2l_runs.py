@@ -94,7 +94,7 @@ def test_the_example_answers_both_questions_with_the_same_weights(capsys):
 
 
 # ---------------------------------------------------------------- what each part is worth
-STUDIES = ("co2l_digits",)
+STUDIES = ("co2l_digits", "co2l_fashion_mnist")
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +131,9 @@ def test_distillation_is_worth_points_with_either_loss(measured):
         ("Co2L", "replay"),
     ):
         assert there[above, below].verdict == "holds" and there[above, below].won == 1
+
+
+def test_on_pictures_co2l_is_above_the_probe_and_distillation_is_worth_points(measured):
+    told = {(one.above, one.below): one.verdict for one in measured["co2l_fashion_mnist"][1]}
+    assert told["Co2L", "cross-entropy, probed"] == told["Co2L", "no distillation"] == "holds"
+    assert told["Co2L", "symmetric"] == "not decided"

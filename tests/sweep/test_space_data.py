@@ -39,6 +39,7 @@ SHIPPED = {
     "core50_nicv2": (79, (3, 32, 32), 50),
     "edge_orders": (20, (576,), 100),
     "edge_nicv2": (39, (576,), 10),
+    "co2l_fashion_mnist": (5, (1, 28, 28), 10),
 }
 
 
