@@ -87,7 +87,7 @@ def _shared(chosen: Mapping[str, Mapping[str, dict[str, Any]]], section: str) ->
             if chosen[other][section].get(key) != value:
                 raise ValueError(
                     f"{first} was best with {section}.{key} {value}, {other} with "
-                    f"{chosen[other][section].get(key)}: one space has one; name one with --method"
+                    f"{chosen[other][section].get(key)}: one space has one; name one with --methods"
                 )
     return chosen[first][section]
 
