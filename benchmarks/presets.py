@@ -16,6 +16,7 @@ FOUND_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "split_mnist": ("head_to_head_split_mnist", ()),
     "split_fashion_mnist": ("head_to_head_fashion", ()),
     "rotated_mnist": ("head_to_head_rotated_mnist", ()),
+    "split_cifar10_conv": ("head_to_head_split_cifar10", ()),
     "permuted_mnist_ewc": ("permuted_searched", ("ewc",)),
     "permuted_mnist_si": ("permuted_searched", ("si",)),
 }
