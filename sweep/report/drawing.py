@@ -147,6 +147,32 @@ def _dress(axes: "Axes", layout: Mapping[str, Any], rows: Sequence[str]) -> None
         line = shape["line"]
         dash = DASHES[line.get("dash", "solid")]
         axes.axvline(shape["x0"], color=line["color"], linestyle=dash, linewidth=line["width"])
+    if "ticktext" in layout["xaxis"]:
+        _name(axes, layout)
+
+
+def _name(axes: "Axes", layout: Mapping[str, Any]) -> None:
+    """Names in place of numbers below, and words in the plot, where the vertical axis says nothing."""
+    names = layout["xaxis"]
+    axes.set_xticks(names["tickvals"], [plain(name) for name in names["ticktext"]])
+    axes.set_xlim(*names["range"])
+    axes.set_ylim(*layout["yaxis"]["range"])
+    axes.yaxis.set_visible(False)
+    axes.spines[["left", "bottom"]].set_visible(False)
+    box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.5}
+    for word in layout["annotations"]:
+        side, at = word["xanchor"], (word["x"], word["y"])
+        shift = (word["xshift"] * 72 / PIXELS, 0)
+        axes.annotate(
+            plain(word["text"]),
+            at,
+            xytext=shift,
+            textcoords="offset points",
+            ha=side,
+            va="center",
+            fontsize=7,
+            bbox=box,
+        )
 
 
 def _title(axis: Mapping[str, Any]) -> str:

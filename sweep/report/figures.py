@@ -119,7 +119,7 @@ def curve(lines: Sequence[Line], name: str, *, joined: bool, legend: bool = True
         _quiet(figure)
     told = sum(trace.showlegend is not False for trace in figure.data)
     figure.update_layout(legended(250, told), showlegend=told > 0)
-    log = _is_log([at for line in lines for at in line.at])
+    log = is_log([at for line in lines for at in line.at])
     scale: dict[str, Any] = (
         {"type": "log", "dtick": 1, "minor": {"ticks": "outside"}} if log else {"type": "linear"}
     )
@@ -369,7 +369,7 @@ def legended(plot: int, words: int) -> dict[str, Any]:
     return {**layout(36 + plot + below), "margin": margin, "legend": legend}
 
 
-def _is_log(values: Sequence[float]) -> bool:
+def is_log(values: Sequence[float]) -> bool:
     """Whether a setting was searched over magnitudes, as far as its values tell."""
     return min(values) > 0 and max(values) / min(values) >= 20
 

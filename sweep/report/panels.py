@@ -9,6 +9,7 @@ from sweep.report.accuracy_panel import accuracy
 from sweep.report.effect_panels import agreement, importance, nearness, precedence, tradeoff, variance
 from sweep.report.hunt_panels import hunts
 from sweep.report.order_panels import courses, fragile, matrices, orders, spread
+from sweep.report.parallel_panel import together
 from sweep.report.position_panels import position
 from sweep.report.search_panels import course, curve, pareto, search
 from sweep.report.seed_panel import seeds
@@ -127,6 +128,7 @@ PANELS: tuple[Callable[[Page], Panel | None], ...] = (
     course,
     importance,
     slices,
+    together,
     pareto,
     search,
     orders,

@@ -24,20 +24,25 @@ def slices(page: Page) -> Panel | None:
 
 def _slices(page: Page) -> Iterator[Figure]:
     """A chart for each number that a method was searched over and the curve does not show."""
-    wanted = len(page.results["orders"]["search"]), len(page.results["seeds"]["search"])
     curved = {(point["method"], point["setting"]) for point in page.results["curve"]}
     for method, searched in page.results["searched"].items():
-        whole = [
-            one
-            for one in page.results["search"]
-            if one["method"] == method and (one["orders"], one["seeds"]) == wanted
-        ]
+        complete = whole(page, method)
         for name, values in searched.items():
             if numeric(values) and (method, name) not in curved:
-                found = [(setting(page.arms[one["suggestion"]], name), one) for one in whole]
+                found = [(setting(page.arms[one["suggestion"]], name), one) for one in complete]
                 at = [(value, one) for value, one in found if value is not None]
                 if len(at) > 1:
                     yield _slice(method, name.rpartition(".")[2], sorted(at, key=lambda pair: float(pair[0])))
+
+
+def whole(page: Page, method: str) -> list[Suggestion]:
+    """Suggestions of a method that have all search orders and seeds on record."""
+    wanted = len(page.results["orders"]["search"]), len(page.results["seeds"]["search"])
+    return [
+        one
+        for one in page.results["search"]
+        if one["method"] == method and (one["orders"], one["seeds"]) == wanted
+    ]
 
 
 def _slice(method: str, name: str, at: list[tuple[float, Suggestion]]) -> Figure:
