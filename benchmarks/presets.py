@@ -17,6 +17,7 @@ FOUND_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "split_fashion_mnist": ("head_to_head_fashion", ()),
     "rotated_mnist": ("head_to_head_rotated_mnist", ()),
     "split_cifar10_conv": ("head_to_head_split_cifar10", ()),
+    "split_cifar100_features": ("head_to_head_cifar100_features", ()),
     "permuted_mnist_ewc": ("permuted_searched", ("ewc",)),
     "permuted_mnist_si": ("permuted_searched", ("si",)),
 }
