@@ -11,11 +11,11 @@ from sweep.space import Choice, Range, Section, Space, Training, acts, loads
 SECTIONS = ("benchmark", "model", "training")
 """What all methods of a space share."""
 FOUND = """\
-# The settings that did best in a sweep; nothing is searched.
+# The settings that did best in the sweep {sweep}; nothing is searched.
 #
 #     nai-sweep run {name}.toml
 #
-# Found by the sweep {sweep}, with {runs:,} runs on record, by {selection}.
+# Found with {runs:,} runs on record, by {selection}.
 # In it, in per cent:
 {figures}
 """

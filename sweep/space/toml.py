@@ -41,9 +41,8 @@ def text(file: FilePath, source: str) -> str:
             )
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        names = list(shipped())
-        near = f"did you mean {found}? " if (found := nearest(file.stem, names)) else ""
-        rule = f"is no file and no shipped space; {near}shipped are {', '.join(names)}"
+        near = f"did you mean {found}? " if (found := nearest(file.stem, list(shipped()))) else ""
+        rule = f"is no file and no shipped space; {near}`nai-sweep list spaces` names those shipped"
         raise _failure(source, rule) from None
     except UnicodeDecodeError as error:
         raise _failure(source, f"is not UTF-8 text: byte {error.start} cannot be read") from None

@@ -72,7 +72,8 @@ def test_the_best_of_each_method_fills_in_what_was_searched_and_leaves_the_rest(
     assert (made.confirm, made.orders, made.benchmark) == (SPACE.confirm, SPACE.orders, SPACE.benchmark)
     head = [line for line in text.splitlines() if line.startswith("#")]
     assert "#     nai          90.00" in head and "#     ewc          85.00" in head
-    assert any("the sweep toy, with 16 runs on record, by validation accuracy" in line for line in head)
+    assert any("best in the sweep toy;" in line for line in head)
+    assert any("with 16 runs on record, by validation accuracy" in line for line in head)
 
 
 def test_a_setting_that_acts_beside_the_best_is_kept():

@@ -230,7 +230,7 @@ def test_files_that_cannot_be_read_are_one_line(tmp_path):
     binary.write_bytes(b"name = \xff")
     large.write_bytes(b"#" * 2_000_000)
     for path, rule in {
-        "quikstart": "quikstart  is no file and no shipped space; did you mean quickstart? shipped are ",
+        "quikstart": "quikstart  is no file and no shipped space; did you mean quickstart? `nai-sweep list",
         tmp_path: f"{tmp_path}  is a folder: name a file in it",
         binary: f"{binary}  is not UTF-8 text: byte 7 cannot be read",
         large: f"{large}  has 2000000 bytes: a search space has at most 1000000",
