@@ -18,6 +18,7 @@ FOUND_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "rotated_mnist": ("head_to_head_rotated_mnist", ()),
     "split_cifar10_conv": ("head_to_head_split_cifar10", ()),
     "split_cifar100_features": ("head_to_head_cifar100_features", ()),
+    "split_cifar10_100_features": ("head_to_head_cifar10_100_features", ()),
     "permuted_mnist_ewc": ("permuted_searched", ("ewc",)),
     "permuted_mnist_si": ("permuted_searched", ("si",)),
 }

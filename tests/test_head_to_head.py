@@ -16,6 +16,7 @@ METHODS = {
     "head_to_head_rotated_mnist": 12,
     "head_to_head_split_cifar10": 8,
     "head_to_head_cifar100_features": 14,
+    "head_to_head_cifar10_100_features": 14,
 }
 
 
