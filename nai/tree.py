@@ -144,12 +144,21 @@ class _Tree:
             yield from again.grown()
 
     def _below(self, todo: Sequence[Todo]) -> Iterator[Grown]:
-        for some in stack.chunks(todo, self.width):
+        """All runs through these nodes: a stack and what is below it, then the next stack."""
+        left = list(todo)
+        del todo  # what has been learnt makes room
+        while left:
+            some = next(stack.chunks(left, self.width))
             started = time.perf_counter()
             learnt = self._learn(some)
+            if learnt is None and len(some) > 1:
+                self.width = len(some) // 2  # as is every stack from here on
+                continue
+            del left[: len(some)]
+            if learnt is None:
+                yield from self._fail(some[0].key, "out of memory: alone in its stack")
+                continue
             yield from self._record(learnt, time.perf_counter() - started)
-            left = [one.key for one in some if one.key not in {x.key for x in learnt}]
-            yield from (run for key in left for run in self._fail(key, "out of memory: alone in its stack"))
             yield from self._below(self._next([x for x in learnt if self.steps[x.key].error is None]))
 
     def _next(self, parents: Sequence[Learnt]) -> list[Todo]:
@@ -170,8 +179,8 @@ class _Tree:
         """One of those that share the node."""
         return self.runs[self.nodes[key].runs[0]].method
 
-    def _learn(self, some: Sequence[Todo]) -> list[Learnt]:
-        """The lessons that fit into memory with their evaluation, in as many stacks as that takes."""
+    def _learn(self, some: Sequence[Todo]) -> list[Learnt] | None:
+        """One stack's lessons with their evaluation; None where memory has no room for it."""
         try:
             return self._stack(some)
         except RuntimeError as error:
@@ -179,11 +188,7 @@ class _Tree:
                 raise
         if self.world.device.type == "cuda":
             torch.cuda.empty_cache()
-        if len(some) == 1:
-            return []
-        half = len(some) // 2
-        self.width = min(self.width, len(some) - half)  # the next stack need not try as many
-        return self._learn(some[:half]) + self._learn(some[half:])
+        return None
 
     def _stack(self, some: Sequence[Todo]) -> list[Learnt]:
         """One stack's lessons, each one task further (as they are where there is none), and their marks."""

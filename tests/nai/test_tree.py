@@ -288,7 +288,7 @@ def test_out_of_memory_halves_the_stack_and_changes_no_bit(monkeypatch, name, er
     whole = grown(runs, where)
     tried = running_out(monkeypatch, name, 5, error)
     halved = grown(runs, where)
-    assert sorted(tried)[-3:] == [12, 12, 24]  # tried wide but once: what follows is cut to what did fit
+    assert sorted(tried)[-3:] == [6, 12, 24]  # each width tried but once: what follows is cut to what did fit
     for run in runs:
         same(halved[run], whole[run])
         assert halved[run].width <= 5

@@ -53,6 +53,13 @@ from sweep.cli import main
 sys.argv = ["nai-sweep", "run", "space.toml", "--out", "out", "--no-track", *{words}]
 main()
 """
+SHORT = """
+from sweep.environment import for_ray
+for_ray(local=False)
+from sweep import machines
+machines.DROUGHT = 15.0
+"""
+"""Ahead of a sweep: it gives up when nothing had room for so many seconds, not a quarter of an hour."""
 DOCTOR = """
 import sys
 from sweep.cli import app
@@ -74,9 +81,9 @@ class Sweep:
         (folder / "pause").write_text(str(pause))
         (folder / "space.toml").write_text(SPACE)
 
-    def start(self, cluster, **environment):
+    def start(self, cluster, ahead="", **environment):
         words = ["--address", cluster.address, *SETS]
-        return cluster.driver(SWEEP.format(words=words), self.folder, **environment)
+        return cluster.driver(ahead + SWEEP.format(words=words), self.folder, **environment)
 
     @property
     def trained(self):
@@ -218,6 +225,24 @@ def test_the_head_dies_and_the_same_command_goes_on_with_another_one(tmp_path, a
         )
         # the workers of the lost cluster are still there, and may record
         cluster.head()
+        cluster.worker()
+        sweep.start(cluster).ended()
+        assert_same(sweep.out, alone)
+        assert kept.items() <= {path.name: path.read_bytes() for path in parts(sweep.out)}.items()
+
+
+@pytest.mark.faults
+def test_a_cluster_without_a_machine_left_is_given_up_and_another_machine_ends_the_sweep(tmp_path, alone):
+    sweep = Sweep(tmp_path)
+    with Machines() as cluster:
+        cluster.head(QUICK)
+        only = cluster.worker()
+        driver = sweep.start(cluster, SHORT)
+        driver.until(lambda: parts(sweep.out), "a record")
+        only.kill()
+        kept = {path.name: path.read_bytes() for path in parts(sweep.out)}
+        said = driver.ended(4)
+        assert "no worker had room for 0.25 min: a worker wants 1 CPU and 0 GPU" in said
         cluster.worker()
         sweep.start(cluster).ended()
         assert_same(sweep.out, alone)
