@@ -109,10 +109,13 @@ def follow(path: str | Path, watch: Watch, every: float = 2.0) -> Standing:
     """Tell how far a sweep is every so many seconds, until all its runs are on record."""
     folder, store, snapshot = reopened(path)
     watch.standing(now := snapshot.standing(store.records.rows))
-    if now.done < now.expected and not (is_address(path) or folder.owner.is_file()):
-        watch.note("no process works on this sweep now: the command that started it goes on with it")
     watch.stage("training")
+    worked = True
     while now.done < now.expected:
+        works = is_address(path) or folder.owner.is_file()
+        if worked and not works:
+            watch.note("no process works on this sweep now: the command that started it goes on with it")
+        worked = works
         time.sleep(every)
         local(path)
         store.refresh()

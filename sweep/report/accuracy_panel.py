@@ -88,12 +88,11 @@ def _gain(pair: Mapping[str, Any] | None) -> list[str]:
 
 def _interval(page: Page) -> str:
     """What the plus-minus stands for, or why there is none."""
-    kinds = sorted({one.line["interval"] for one in page.judged})
+    kinds = sorted({one.interval for one in page.judged})
     if not kinds:
         return "No run of these is on record yet."
-    return (
-        f"± is {kinds[0]}." if kinds == ["95 % over orders and seeds"] else f"Intervals: {'; '.join(kinds)}."
-    )
+    one = len(kinds) == 1 and kinds[0].startswith("95 %")
+    return f"± is {kinds[0]}." if one else f"Intervals: {'; '.join(kinds)}."
 
 
 def _unseen(page: Page) -> str:

@@ -61,7 +61,8 @@ def _sure(page: Page, one: Judged) -> Answer:
     """The interval, the distance to the baseline, and what either stands on."""
     line = one.line
     over = f"{line['orders']} orders × {line['seeds']} seeds"
-    behind = f"± is {line['interval']}" if line["half"] is not None else f"no interval: {line['interval']}"
+    behind = f"± is {one.interval}" if line["half"] is not None else f"no interval: {one.interval}"
+    behind += "; all orders were run" if line["holds"] == "seeds" else ""
     pairs = [pair for pair in page.results["paired"] if pair["suggestion"] == line["suggestion"]]
     gain = next((pair for pair in pairs if pair["mean"] is not None), None)
     if gain is not None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from sweep.analysis import Row, paired
+from sweep.analysis import Paired, Row, paired
 from sweep.analysis.arms import Floats
 from sweep.analysis.tables import final_averages
 from sweep.report import figures, order_figures
@@ -56,7 +56,8 @@ def compare(group: Sequence[Compared]) -> str:
         .get_template("compare.html.jinja")
         .render(
             group=group,
-            cautions=_cautions(group),
+            cautions=list(_cautions(group)),
+            verdict=_verdict(group),
             panels=panels,
             css=own("page.css"),
             scripts={"table": own("table.js"), "charts": own("charts.js")},
@@ -95,6 +96,50 @@ def _unlike(left: Judged, right: Judged) -> list[str]:
     both = [one.arm.settings for one in (left, right)]
     texts = [{name: json.dumps(each.get(name), sort_keys=True) for name in ALIKE} for each in both]
     return [name for name in ALIKE if texts[0][name] != texts[1][name]]
+
+
+def _verdict(group: Sequence[Compared]) -> str:
+    """How far the best of those that may be set against another is from the nearest of these."""
+    judged = [one for one in group if one.page.leader]
+    for top in sorted(judged, key=lambda one: -float(_leader(one).line["mean"])):
+        pairs = [(other, pair) for other in judged if other is not top and (pair := _pair(top, other))]
+        if pairs:
+            return _ahead(top, *min(pairs, key=lambda found: found[1][0]), several=len(pairs) > 1)
+    return "None of these may be set against another." if len(judged) > 1 else ""
+
+
+def _ahead(top: Compared, other: Compared, found: tuple[float, Paired], *, several: bool) -> str:
+    """The difference of two sweeps in a sentence, and a second one where it may be none."""
+    mean, pair = found
+    spread = "" if pair.half is None else f" ± {points(pair.half)}"
+    said = f"{_named(top)} is {points(abs(mean))}{spread} points {'above' if mean >= 0 else 'below'} "
+    said += f"{'the next, ' if several else ''}{_named(other)}, on the same {pair.orders} orders and "
+    said += f"{pair.seeds} seeds, and better in {percent(pair.won, 0)} of the orders."
+    unsure = pair.half is not None and abs(mean) <= pair.half
+    return f"{said} These runs cannot tell that from no difference." if unsure else said
+
+
+def _named(one: Compared) -> str:
+    """A sweep's first, and the sweep."""
+    return f"{_leader(one).name} of {one.name}"
+
+
+def _leader(one: Compared) -> Judged:
+    """The first of a sweep that has one."""
+    if one.page.leader is None:
+        raise ValueError(f"{one.name} has no runs that could be judged")
+    return one.page.leader
+
+
+def _pair(one: Compared, other: Compared) -> tuple[float, Paired] | None:
+    """The first of one sweep less that of another, on what both ran; None where they may not be compared."""
+    left, right = one.page.leader, other.page.leader
+    if left is None or right is None or _unlike(left, right):
+        return None
+    orders = [order for order in left.runs.orders if order in set(right.runs.orders)]
+    seeds = [seed for seed in left.runs.seeds if seed in right.runs.seeds]
+    pair = paired(left.arm, right.arm, orders, seeds)
+    return None if pair.mean is None else (pair.mean, pair)
 
 
 def _all(group: Sequence[Compared]) -> list[tuple[str, Judged]]:
@@ -150,22 +195,15 @@ def _differences(group: Sequence[Compared]) -> Panel | None:
     """The first of each sweep against that of each other, on the orders and seeds that both ran."""
     found, lines = [], []
     for one, other in combinations(group, 2):
-        left, right = one.page.leader, other.page.leader
-        if left is None or right is None or _unlike(left, right):
+        if (known := _pair(one, other)) is None:
             continue
-        orders = [order for order in left.runs.orders if order in set(right.runs.orders)]
-        seeds = [seed for seed in left.runs.seeds if seed in right.runs.seeds]
-        pair = paired(left.arm, right.arm, orders, seeds)
-        if pair.mean is None or pair.won is None:
-            continue
+        mean, pair = known
         half = None if pair.half is None else 100 * pair.half
-        label = f"{one.name}: {left.name} over {other.name}: {right.name}"
+        label = f"{one.name}: {_leader(one).name} over {other.name}: {_leader(other).name}"
         text = f"better in {percent(pair.won, 0)} of {pair.orders} orders"
-        found.append(order_figures.Gain(label, 100 * pair.mean, half, text))
+        found.append(order_figures.Gain(label, 100 * mean, half, text))
         spread = "" if pair.half is None else f" ± {points(pair.half)}"
-        lines.append(
-            (label, points(pair.mean) + spread, percent(pair.won, 0), f"{pair.orders} × {pair.seeds}")
-        )
+        lines.append((label, points(mean) + spread, percent(pair.won, 0), f"{pair.orders} × {pair.seeds}"))
     if not found:
         return None
     said = "; ".join(f"{one.label}: {one.mean:+.2f} points, {one.text}" for one in found)

@@ -43,7 +43,16 @@ STYLED = re.compile(r' style="([^"]*)"')
 LONE = re.compile(r"<g>(<(?:use|path)\b[^>]*/>)</g>")
 """A group that holds one mark and says nothing of it."""
 UNTURNED = re.compile(r' transform="rotate\(-0 [^"]*"')
-PLACES = re.compile(r"(\d+\.\d)\d{4,5}(?!\d)")
+MARKS = re.compile(r'(?:<use href="[^"]*" x="[^"]*" y="[^"]*" class="(\w+)"/>)(?:<use [^>]* class="\1"/>)+')
+"""Marks of one style, one after the other."""
+METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
+STEP = re.compile(r"\s*\b([MLCQz])\b\s*")
+"""A letter of a path, with the blanks that nothing needs."""
+DOTS = {"svg": 110}
+"""Dots to the inch of a drawing on a page, if it has any; of files for a paper 200."""
+MOST_MARKS = 3000
+"""Marks and points of lines of a drawing, above which they are pixels and only axes and words are lines."""
+PLACES = re.compile(r"(\d+\.\d)\d{3,5}(?!\d)")
 """A number of the drawing and its first place: a tenth of a point is finer than any screen or paper."""
 
 
@@ -56,11 +65,15 @@ def svg(chart: Chart, name: str) -> str:
         """An element with short numbers, and with the name of its style, which hundreds share."""
         plainer = found[0].replace(" \n", " ").replace("xlink:href=", "href=")
         short = UNTURNED.sub("", PLACES.sub(r"\1", plainer))
+        if short.startswith("<path"):
+            short = STEP.sub(r"\1", short)
         return STYLED.sub(lambda style: f' class="{styles.setdefault(style[1], _class(style[1]))}"', short)
 
-    drawn = BETWEEN.sub("><", GROUP.sub("<g", ELEMENT.sub(small, text[text.index("<svg") :])))
+    bare = METADATA.sub("", text[text.index("<svg") :])
+    drawn = BETWEEN.sub("><", GROUP.sub("<g", ELEMENT.sub(small, bare)))
     while drawn != (bare := LONE.sub(r"\1", drawn)):
         drawn = bare
+    drawn = MARKS.sub(lambda marks: _grouped(marks[0], marks[1]), drawn)
     rules = "".join(f".{kind}{{{style}}}" for style, kind in styles.items())
     return f"<style>{rules}</style>{drawn}"
 
@@ -68,6 +81,12 @@ def svg(chart: Chart, name: str) -> str:
 def _class(style: str) -> str:
     """A name for a style, the same in every drawing."""
     return "s" + hashlib.sha256(style.encode()).hexdigest()[:8]
+
+
+def _grouped(marks: str, style: str) -> str:
+    """Marks that name their style once."""
+    named = f' class="{style}"'
+    return f"<g{named}>{marks.replace(named, '')}</g>"
 
 
 def png(chart: Chart) -> bytes:
@@ -87,7 +106,7 @@ def _saved(chart: Chart, form: str, salt: str = "nai") -> bytes:
     date = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {})
     with mpl.rc_context({**STYLE, "svg.hashsalt": salt}):
         file = io.BytesIO()
-        _figure(chart).savefig(file, format=form, dpi=200, bbox_inches="tight", metadata=date)
+        _figure(chart).savefig(file, format=form, dpi=DOTS.get(form, 200), bbox_inches="tight", metadata=date)
     return file.getvalue()
 
 
@@ -103,6 +122,9 @@ def _figure(chart: Chart) -> "Figure":
     for trace in chart["data"]:
         if trace.get("name") != CHOSEN:
             DRAW[trace["type"]](axes, trace, rows, bars)
+    if sum(len(line.get_path().vertices) for line in axes.lines) > MOST_MARKS:
+        for line in axes.lines:
+            line.set_rasterized(True)
     _dress(axes, layout, rows)
     if layout.get("showlegend", True) and len(axes.get_legend_handles_labels()[0]) > 1:
         figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=8)
@@ -198,7 +220,7 @@ def _scatter(axes: "Axes", trace: Trace, rows: Sequence[str], bars: Sequence[Tra
         pen["drawstyle"] = "steps-post"
     x, y = _place(trace["x"], rows), _place(trace["y"], rows)
     face = "none" if str(marker.get("symbol", "")).endswith("-open") else colour
-    name = plain(trace["name"])
+    name = plain(trace["name"]) if trace.get("showlegend", True) else None
     axes.plot(
         x,
         y,

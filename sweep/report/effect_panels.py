@@ -74,7 +74,8 @@ def _parts_table(judged: Sequence[tuple[str, Line]], searched: Sequence[tuple[st
 def agreement(page: Page) -> Panel | None:
     """Whether the best method, and the best settings, depend on the order."""
     searched = [{**line, "over": f"{line['over']} (search)"} for line in page.lines("search_agreement")]
-    lines = [*page.lines("agreement"), *searched]
+    judged = page.lines("agreement") if page.judged else ()  # before that they are of the search, too
+    lines = [*judged, *searched]
     if not lines:
         return None
     names = {one.label: one.name for one in page.judged}

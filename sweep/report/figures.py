@@ -364,7 +364,14 @@ def layout(height: int) -> dict[str, Any]:
 def legended(plot: int, words: int) -> dict[str, Any]:
     """Layout of a chart whose plot is so many pixels high, with a legend of so many words below its axis."""
     plot, below = max(plot, LEAST), UNDER_AXIS + 22 * ((words + 1) // 2)
-    legend = {"orientation": "h", "y": -UNDER_AXIS / plot, "yanchor": "top", "traceorder": "normal"}
+    legend = {
+        "orientation": "h",
+        "yref": "container",  # at the foot of the chart, whatever its width and its number of columns
+        "y": 0,
+        "yanchor": "bottom",
+        "maxheight": 1,  # all of it is seen
+        "traceorder": "normal",
+    }
     margin = {"l": 8, "r": 8, "t": 36, "b": below}
     return {**layout(36 + plot + below), "margin": margin, "legend": legend}
 

@@ -31,14 +31,15 @@ def spread(page: Page) -> Panel | None:
         (one.label, *(f"{end:.2f} %" for end in np.quantile(one.values, QUARTERS)), each.size)
         for one, each in zip(groups, page.judged, strict=True)
     ]
-    note = "One point for each order, seeds averaged; the box holds the middle half of the orders. Hold the "
-    note += f"pointer over one to see its order, press it to see that order everywhere.{gaps(page.judged)}"
+    note = "One point for each order, seeds averaged; the box holds the middle half of the orders."
+    note += gaps(page.judged)
+    live = "Hold the pointer over one to see its order, press it to see that order everywhere."
     chart = figures.spread(groups)
     alt = f"Accuracy in each order: {'; '.join(said)}."
     figure = Figure(chart, alt, chosen=_points(groups))
     header = ("method", "worst", "lower quarter", "median", "upper quarter", "best", "orders × seeds")
     table = Table(header, lines)
-    return Panel("spread", "How wide is the spread over orders?", note, (figure,), table)
+    return Panel("spread", "How wide is the spread over orders?", note, (figure,), table, live=live)
 
 
 def courses(page: Page) -> Panel | None:
@@ -168,11 +169,12 @@ def orders(page: Page) -> Panel | None:
         else ""
     )
     note = (
-        f"Test accuracy at the end, seeds averaged; rank 1 is the worst for {one.name}.{less} Choose an "
-        f"order to see it in the other charts; press a column's name to sort.{gaps(page.judged)}"
+        f"Test accuracy at the end, seeds averaged; rank 1 is the worst for {one.name}.{less} "
+        f"Press a column's name to sort.{gaps(page.judged)}"
     )
     table = Table(header, lines, words=3, keys=[key(order) for order in shown])
-    return Panel("orders", "Every order", note, table=table)
+    live = "Choose an order to see it in the other charts."
+    return Panel("orders", "Every order", note, table=table, live=live)
 
 
 # ------------------------------------------------------------------ numbers

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sweep.analysis import Row
-from sweep.report import drawing, figures
+from sweep.report import drawing, figures, small
 from sweep.report.answers import answers
 from sweep.report.panels import PANELS
 from sweep.report.sheet import Figure, Page, Panel, Tables
@@ -42,30 +42,34 @@ def render(
 ) -> str:
     """The report of a sweep, complete or not, as the text of one HTML file; equal input gives equal text.
 
-    `static`: charts are drawings, so that the page is small, and a click in the table changes no chart.
+    `static`: charts are drawings, so that the page is small, and a click in the table changes no chart; what
+    would make it larger than `small.LIMIT` is left out, and said to be.
     """
     page = Page.of(results, rows, page_facts.tasks, page_facts.tables)
     panels = shown(page)
     ran = {which: [page.order(order) for order in orders] for which, orders in results["orders"].items()}
     charts = dict(named(panels))
-    return (
-        environment()
-        .get_template("page.html.jinja")
-        .render(
-            results=results,
-            facts=page_facts,
-            answers=answers(page),
-            panels=panels,
-            orders=ran,
-            share=share(results),
-            digest=digest(rows),
-            css=own("page.css"),
-            scripts={"table": own("table.js"), "charts": own("charts.js")},
-            choices=_choices(charts),
-            drawn=_drawn(charts) if static else None,
-            plotly="" if static else Markup(figures.library()),  # not escaped: the library's own source
+    told = {
+        "results": results,
+        "facts": page_facts,
+        "answers": answers(page),
+        "share": share(results),
+        "digest": digest(rows),
+        "css": own("page.css"),
+        "scripts": {"table": own("table.js"), "charts": own("charts.js")},
+        "choices": _choices(charts),
+        "plotly": "" if static else Markup(figures.library()),  # not escaped: the library's own source
+    }
+    template = environment().get_template("page.html.jinja")
+
+    def text(parts: small.Parts) -> str:
+        drawn = parts.drawn if static else None
+        return template.render(
+            told, panels=parts.panels, orders=parts.orders, drawn=drawn, left_out=parts.said
         )
-    )
+
+    parts = small.Parts(panels, ran, _drawn(charts) if static else {})
+    return small.fitted(parts, text) if static else text(parts)
 
 
 def write(

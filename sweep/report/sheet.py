@@ -37,13 +37,16 @@ class Table(NamedTuple):
     words: int = 1
     keys: Sequence[str] = ()
     """Of a table of orders: the key of each line's order, by which a reader may choose it."""
+    rest: int = 0
+    """Lines that this page leaves out."""
 
 
 @dataclass(frozen=True)
 class Panel:
     """One question of the report and its answer.
 
-    Beside charts the table holds their numbers and is folded away, unless it is `unfolded`.
+    Beside charts the table holds their numbers and is folded away, unless it is `unfolded`. `live` goes on
+    with the note where charts answer to a reader.
     """
 
     key: str
@@ -52,6 +55,7 @@ class Panel:
     figures: tuple[Figure, ...] = ()
     table: Table | None = None
     unfolded: bool = False
+    live: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,11 @@ class Judged:
     def label(self) -> str:
         """Its method and the settings in which arms of that method differ."""
         return str(self.line["label"])
+
+    @property
+    def interval(self) -> str:
+        """What its ± stands for, or why it has none: where all orders were run, seeds alone are uncertain."""
+        return "95 % over seeds" if self.line["holds"] == "seeds" else str(self.line["interval"])
 
     @property
     def size(self) -> str:

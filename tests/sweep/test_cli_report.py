@@ -96,6 +96,32 @@ def test_watch_follows_runs_that_come_in_until_the_last(copy):
     assert notes == ["no process works on this sweep now: the command that started it goes on with it"]
 
 
+def test_watch_says_when_the_process_that_worked_is_gone(copy):
+    part = next(iter(sorted((copy / "records").glob("part-*"))))
+    hidden, owner = part.rename(copy / part.name), look.Folder.of_records(copy).owner
+    owner.write_text("1234 on a machine\n")
+    seen, notes = [], []
+    follower = threading.Thread(
+        target=lambda: look.follow(copy, Watch(standing=seen.append, note=notes.append), 0.1)
+    )
+    follower.start()
+    waited(lambda: len(seen) > 2)
+    assert notes == []
+    owner.unlink()
+    waited(lambda: notes)
+    hidden.rename(part)
+    follower.join(60)
+    assert notes == ["no process works on this sweep now: the command that started it goes on with it"]
+
+
+def waited(true):
+    """Wait a minute at most for what another thread does."""
+    end = time.monotonic() + 60
+    while not true() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert true()
+
+
 @pytest.mark.parametrize(
     ("command", "options"),
     [("report", "--static --figures"), ("compare", "--out"), ("watch", "--every")],

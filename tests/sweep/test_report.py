@@ -3,7 +3,7 @@ import re
 
 import numpy as np
 import pytest
-from made_rows import flat, row, settings, suggestion
+from made_rows import flat, row, runs, settings, suggestion
 from made_study import CONFIRM, EVERY, EVIL, FINETUNE, SEARCH, SEEDS, TASKS, found, made, page
 from read_page import Read
 
@@ -74,6 +74,23 @@ def test_a_sweep_on_its_way_says_how_far_it_is(complete):
     half = Read(page(made(), expected=104))
     assert "63 % complete: 66 of 104 runs are on record" in half.text
     assert "98 % complete" in Read(page(made(), expected=67)).text  # rounded down: 100 % is the end
+
+
+def test_what_is_not_judged_yet_is_said_to_be_to_come(complete):
+    begun = Read(page([one for one in made() if tuple(one["order"]) in SEARCH]))
+    said = "judged on test data over 12 orders × 2 seeds"
+    assert f"; to be {said}" in begun.text and f"; {said}" in complete.text
+
+
+def test_where_all_orders_were_run_seeds_alone_are_uncertain(complete):
+    assert "± is 95 % over orders and seeds;" in complete.text
+    assert "seeds; all orders were run" not in complete.text
+    rows = [one for loss in (0.01, 0.05) for one in runs(settings("nai", s=loss), EVERY, SEEDS, loss=loss)]
+    names = tuple(dict.fromkeys(one["suggestion"] for one in rows))
+    asked = analysis.Asked("all", (), (), EVERY, SEEDS, expected=len(rows), contests=(), baselines=names)
+    text = Read(report.render(analysis.results(rows, asked), rows, report.PageFacts(""))).text
+    assert "± is 95 % over seeds; all orders were run" in text
+    assert "± is 95 % over seeds. All orders were run." in text
 
 
 def test_a_sweep_without_a_record_still_has_a_page():

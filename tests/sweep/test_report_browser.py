@@ -4,13 +4,16 @@ import itertools
 import json
 
 import pytest
-from made_study import CONFIRM, TASKS, found, made
+from made_rows import runs, settings, suggestion
+from made_study import CONFIRM, SEARCH, SEEDS, TASKS, found, made
 
-from sweep import report
+from sweep import analysis, report
+from sweep.look import _tables
 
 pytestmark = pytest.mark.browser
 FACTS = report.PageFacts("nai-sweep run made.toml", tasks=TASKS)
 DRAWN = "[...document.querySelectorAll('[data-chart]')].every(e => e.querySelector('.main-svg'))"
+METHODS = tuple(f"method{number}" for number in range(14))
 STARS = "document.querySelector('[data-chart=\"spread-1\"]').data.at(-1).x.length"
 KEYS = "[...document.querySelectorAll('tr[data-order]')].filter(r => !r.hidden).map(r => r.dataset.order)"
 
@@ -148,3 +151,52 @@ def test_paper_has_no_buttons_and_whole_tables(page, tmp_path):
     assert page.run("getComputedStyle(document.querySelector('.scroll.tall')).maxHeight") == "none"
     page.ask("Emulation.setEmulatedMedia", media="")
     assert page.paper(tmp_path / "paper.pdf").stat().st_size > 50_000
+
+
+WORDS = """(() => {
+  const met = [];
+  for (const node of document.querySelectorAll("[data-chart]")) {
+    const legend = node.querySelector(".legend"), axis = node.querySelector(".xtitle, .x2title");
+    if (!legend || !axis) continue;
+    const [a, b] = [legend.getBoundingClientRect(), axis.getBoundingClientRect()];
+    const plot = node.querySelector(".nsewdrag").getBoundingClientRect();
+    const scrolls = legend.querySelector(".scrollbar")?.getBoundingClientRect().height > 0;
+    met.push([node.dataset.chart, a.top >= b.bottom - 1 && a.top >= plot.bottom - 1 && !scrolls]);
+  }
+  return met;
+})()"""
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """A report of fourteen methods, one of them with eight ways of a setting."""
+    rows, contests = [], []
+    for number, method in enumerate(METHODS):
+        ways = [
+            settings(method, strength=strength, way=f"way {way}")
+            for way in range(1 if number else 8)
+            for strength in (0.1, 1.0)
+        ]
+        contests.append(analysis.Contest(method, tuple(map(suggestion, ways)), {}, ()))
+        for way in ways:
+            rows += runs(way, SEARCH, SEEDS[:1], loss=0.01 * way["method"]["strength"], salt=number)
+    asked = analysis.Asked("many", SEARCH, SEEDS[:1], CONFIRM, SEEDS, expected=999, contests=tuple(contests))
+    facts = report.PageFacts("", tasks=TASKS, tables=_tables(rows, asked, None))
+    path = tmp_path_factory.mktemp("many") / "report.html"
+    report.write(path, analysis.results(rows, asked), rows, facts)
+    return path
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_every_legend_is_seen_whole_and_stands_on_nothing_on_screen_and_paper(many, chromium, width):
+    opened = chromium.open(many.as_uri(), width=width)
+    opened.until(DRAWN)
+    for event in "", "beforeprint", "afterprint":
+        if event:
+            opened.run(f"dispatchEvent(new Event('{event}'))")
+            opened.run("new Promise(done => setTimeout(done, 300))")
+        found = opened.run(WORDS)
+        assert {"curve-1", "tradeoff-1"} <= {name for name, _ in found}
+        assert all(clear for _, clear in found), (event, found)
+    quiet(opened, many)
+    opened.close()

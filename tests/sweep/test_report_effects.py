@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from made_study import TASKS, asked, found, made
+from made_study import SEARCH, TASKS, asked, found, made
 from read_page import Read
 
 from sweep import analysis, report
@@ -92,6 +92,15 @@ def test_agreement_says_whether_the_best_depends_on_the_order(seen, tables):
         assert line["says"].partition(" One seed:")[0] in seen.text
     assert "With one seed its chance is in the answer, too." in seen.text
     assert "settings of nai (search)" in seen.text
+
+
+def test_before_anything_is_judged_agreement_is_of_the_search_and_said_once():
+    rows = [one for one in made() if tuple(one["order"]) in SEARCH]
+    begun = _tables(rows, asked(rows), None)
+    assert [line["over"] for line in begun["agreement"]] == ["settings of nai"]  # of the search, too
+    facts = report.PageFacts("", tasks=TASKS, tables=begun)
+    text = Read(report.render(found(rows), rows, facts)).text
+    assert text.count("settings of nai (search)") == text.count("settings of nai") == 1
 
 
 def test_importance_shows_mean_and_worst_side_by_side():

@@ -11,7 +11,7 @@ from made_study import CONFIRM, EVIL, TASKS, asked, found, made, page
 from read_page import Read
 
 from sweep import analysis, report
-from sweep.report import drawing, figures
+from sweep.report import drawing, figures, small
 from sweep.report.export import COLUMNS, escaped, latex, points
 
 FACTS = report.PageFacts("nai-sweep run made.toml", tasks=TASKS)
@@ -62,6 +62,48 @@ def test_names_are_text_in_drawings_too(static):
     evil = Read(report.render(found(rows), rows, facts, static=True))
     assert len(evil.scripts) == len(Read(static).scripts)
     assert "$x_1$" in evil.text  # a dollar is no formula
+
+
+def test_the_static_page_promises_no_chart_that_answers(static):
+    whole = Read(page(made()))
+    for said in ("Choose an order", "Hold the pointer"):
+        assert said in whole.text and said not in static
+    assert "Press a column's name to sort." in Read(static).text  # the table does
+
+
+def test_a_static_page_that_would_be_too_large_says_what_it_leaves_out(static, monkeypatch):
+    limit = len(static.encode()) * 2 // 3
+    monkeypatch.setattr(small, "LIMIT", limit)
+    monkeypatch.setattr(small, "KEPT", 5)
+    text = report.render(found(made()), made(), FACTS, static=True)
+    assert len(text.encode()) <= limit
+    read = Read(text)
+    missing = read.text.count("Not drawn")
+    assert len(read.all("svg")) == 14 - missing < 14
+    labels = [attrs["aria-label"] for attrs in read.all("div") if attrs.get("role") == "img"]
+    assert len(labels) == 14  # words are there for every chart
+    assert f"in report.html alone (not drawn: {missing} of the charts; cut: 3 of the tables" in read.text
+    assert f"{len(CONFIRM) - 5} lines more are in report.html." in read.text
+
+
+def test_a_page_that_fits_leaves_out_nothing(static):
+    assert "report.html" not in static
+
+
+def test_of_very_many_points_a_drawing_has_pixels_and_still_its_words():
+    values = [90 + 0.001 * number for number in range(drawing.MOST_MARKS)]
+    few, many = (figures.spread([figures.Spread("nai", given, [])]) for given in (values[:-50], values))
+    few, many = drawing.svg(few, "one"), drawing.svg(many, "one")
+    assert few.count("<use") > drawing.MOST_MARKS - 50 and "<image" not in few
+    assert many.count("<use") < 50 and many.count("<image") == 1 and ">nai<" in many
+    assert len(many) < len(few) / 2
+
+
+def test_a_drawing_names_what_the_chart_names():
+    lines = [figures.Line(f"choice {n}", [1.0], [90.0], [80.0], ["a"]) for n in range(3)]
+    drawn = drawing.svg(figures.curve(lines, "strength", joined=True, legend=False), "one")
+    assert all(f">choice {n}<" in drawn for n in range(3))
+    assert "worst order" not in drawn and "best of each" not in drawn
 
 
 # ------------------------------------------------------------------ figures for a paper

@@ -17,6 +17,8 @@ def test_report_of_twenty_thousand_rows_is_quick_small_and_whole(tmp_path, chrom
     spec.loader.exec_module(rows)
     rows.laid_out(tmp_path, 20_000)
     cost = rows.command("report", str(tmp_path))
+    rows.command("report", str(tmp_path), "--static")
+    assert (tmp_path / "report_static.html").stat().st_size <= 1_000_000
     assert cost["cpu"] < 30 and cost["mb"] < 1000
     page = tmp_path / "report.html"
     assert page.stat().st_size < 8_000_000
