@@ -122,7 +122,7 @@ def _figure(chart: Chart) -> "Figure":
     for trace in chart["data"]:
         if trace.get("name") != CHOSEN:
             DRAW[trace["type"]](axes, trace, rows, bars)
-    if sum(len(line.get_path().vertices) for line in axes.lines) > MOST_MARKS:
+    if sum(len(trace["x"]) for trace in chart["data"]) > MOST_MARKS:
         for line in axes.lines:
             line.set_rasterized(True)
     _dress(axes, layout, rows)
