@@ -71,3 +71,7 @@ def test_sweeps_of_other_training_are_set_against_none(strong):
 
 def test_without_anything_to_keep_in_mind_there_is_no_band_for_it(strong, weak):
     assert "What to keep in mind" not in report.compare([strong, weak])
+
+
+def test_one_sweep_alone_is_counted_as_one_and_has_nothing_to_be_ahead_of(strong):
+    assert "1 sweep side by side strong" in text(strong)
