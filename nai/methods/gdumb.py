@@ -1,5 +1,6 @@
 """GDumb: a balanced buffer, and a network learnt from it alone."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from nai.methods import buffers
 from nai.methods.anchored import below, under
-from nai.methods.base import Context, Memory, Method, whole
+from nai.methods.base import Context, Memory, Method, Span, whole
 from nai.methods.replay import Replayed, draws, replayed, task_gradients
 from nai.models import Network, Params
 from nai.seeds import Draw
@@ -32,6 +33,7 @@ class GDumb(Method):
     from_scratch: ClassVar[bool] = True
     elementwise: ClassVar[frozenset[str]] = frozenset({"gradients", "after_step"})  # which take whole stacks
     revision: ClassVar[int] = 1  # passes through the buffer in place of a new draw in each step
+    ranges: ClassVar[Mapping[str, Span | tuple[str, ...]]] = {"replay": Span(8, 128, log=True)}
 
     def __post_init__(self) -> None:
         whole(1, size=self.size)

@@ -1,5 +1,6 @@
 """Gradient-based sample selection, greedy."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nai.methods import buffers
-from nai.methods.base import Context, Memory, Method, whole
+from nai.methods.base import Context, Memory, Method, Span, whole
 from nai.methods.likeness import likeness
 from nai.methods.replay import Store, plus, shares, task_gradients, weighed
 from nai.models import Network, Params
@@ -36,6 +37,7 @@ class Gss(Method):
     subset: int = 10
 
     elementwise: ClassVar[frozenset[str]] = frozenset({"gradients"})  # which takes whole stacks
+    ranges: ClassVar[Mapping[str, Span | tuple[str, ...]]] = {"subset": Span(5, 50, log=True)}
 
     def __post_init__(self) -> None:
         self.store.check()

@@ -1,5 +1,6 @@
 """Progressive networks: a column of layers for each task, which reads the columns of the tasks before."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nai.methods.anchored import shaped
-from nai.methods.base import Context, Memory, Method, cross_entropy, within
+from nai.methods.base import Context, Memory, Method, Span, cross_entropy, within
 from nai.methods.columns import column_logits, column_of, column_shapes, initial, perceptron
 from nai.models import Network, Params
 from nai.tasks import Batch, Rows
@@ -28,6 +29,7 @@ class Progressive(Method):
 
     scenarios: ClassVar[frozenset[str]] = frozenset({"task"})
     elementwise: ClassVar[frozenset[str]] = frozenset({"after_step"})
+    ranges: ClassVar[Mapping[str, Span | tuple[str, ...]]] = {"share": Span(0.1, 1.0)}
 
     def __post_init__(self) -> None:
         within(self.share, 0.01, 1.0, "share")

@@ -1,5 +1,6 @@
 """What `search = true` in a method's table stands for: the ranges that the method itself ships."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,9 +48,18 @@ def _searched(own: Data, asked: Any) -> Data:
         return {}
     shipped: dict[str, Any] = dict(getattr(thing, "ranges", {}))
     if not shipped:
-        raise ValueError(f"{name} ships no ranges: write them, such as strength = {{low = 0.1, high = 10.0}}")
+        raise ValueError(f"{name} {_nothing_shipped(thing)}")
     keys = _acting(own, thing, shipped) if asked is True else _listed(own, name, shipped, asked)
     return {key: _setting(key, own, thing, among={k: shipped[k] for k in keys}) for key in keys}
+
+
+def _nothing_shipped(thing: Any) -> str:
+    """What is so of a method without ranges, and the way out, in terms of its own settings."""
+    settings = dataclasses.fields(thing) if dataclasses.is_dataclass(thing) else ()
+    if not settings:
+        return "has no settings, so nothing to search: leave search out"
+    names = ", ".join(field.name for field in settings)
+    return f"ships no ranges: write one out, such as {{low = 0.1, high = 10.0}}, of {names}"
 
 
 def _listed(own: Data, name: str, shipped: Data, asked: tuple[str, ...]) -> tuple[str, ...]:

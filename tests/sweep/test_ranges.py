@@ -88,7 +88,14 @@ def test_a_space_holds_its_ranges_whatever_is_shipped_later(monkeypatch):
             'method.search: must be true, or a list of settings such as ["strength"], not "all"',
         ),
         ('name = "nai"\nsearch = []', "must be true, or a list"),
-        ('name = "finetune"\nsearch = true', "finetune ships no ranges: write them, such as strength = {"),
+        (
+            'name = "finetune"\nsearch = true',
+            "finetune has no settings, so nothing to search: leave search out",
+        ),
+        (
+            'name = "er_probe"\nsearch = true',
+            "er_probe ships no ranges: write one out, such as {low = 0.1, high = 10.0}, of size, replay,",
+        ),
         (
             'name = "nai"\nsearch = ["strenght"]',
             "nai ships no range of strenght, but of strength, normalization, reset",
@@ -123,6 +130,11 @@ class Mine(Method):
 def mine(monkeypatch):
     monkeypatch.setitem(METHODS, "mine", Mine)
     return '[method]\nname = "mine"\nsearch = true\n'
+
+
+def test_every_method_with_settings_ships_ranges_but_the_control_that_has_co2l_s():
+    bare = {name for name, kind in METHODS.items() if dataclasses.fields(kind) and not kind.ranges}
+    assert bare == {"er_probe"}
 
 
 def test_a_setting_that_hangs_on_a_searched_one_exists_with_its_values_alone(mine):
