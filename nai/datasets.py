@@ -163,7 +163,7 @@ def frozen_of(options: dict[str, Any]) -> Frozen | None:
 
 def through(source: Source, frozen: Frozen, root: str | Path | None = None) -> Features:
     """A data set through a frozen network; its features are kept in the folder `features` beside the data."""
-    return featured(source, frozen, _place(root) / "features")
+    return featured(source, frozen, place(root) / "features")
 
 
 def _hint(word: str, known: Sequence[str]) -> str:
@@ -183,10 +183,11 @@ def _loader(dataset: str) -> Callable[..., Any]:
 def _made(dataset: str, maker: Callable[..., Any], root: str | Path | None, options: dict[str, Any]) -> Any:
     if root is None and dataset in OWN:
         raise ValueError(f"data set {dataset} needs the option root: where your data are")
-    return maker(_place(root), **options)
+    return maker(place(root), **options)
 
 
-def _place(root: str | Path | None) -> Path:
+def place(root: str | Path | None = None) -> Path:
+    """The folder that holds data sets: the one given, else NAI_DATA, else ~/.cache/nai."""
     return Path(root or os.environ.get("NAI_DATA") or Path.home() / ".cache" / "nai").expanduser()
 
 

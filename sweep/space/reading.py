@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sweep.space import crossing, meaning, ranges, toml
+from sweep.space import crossing, meaning, official, ranges, toml
 from sweep.space.confirm import Confirm, Until
 from sweep.space.mistakes import Finding, Mistakes, Path, translated
 from sweep.space.objective import Objective
@@ -52,8 +52,9 @@ def loads(text: str, source: str = "<string>", overrides: Sequence[str] = ()) ->
     """The space in a TOML text; `source` is what mistakes call it. Mistakes: all that is wrong with it."""
     data, places, wrong = overridden(toml.parsed(text, source), text, source, overrides=overrides)
     data, unsearched = ranges.written_out(data)
+    data, unread = official.written_out(data)
     misshapen = _misshapen(data)
-    findings = [*unsearched, *misshapen, *meaning.findings(data, misshapen)]
+    findings = [*unsearched, *unread, *misshapen, *meaning.findings(data, misshapen)]
     if not misshapen:
         findings += crossing.findings(Space.model_validate(data), meaning.methods(data), findings)
     if wrong or findings:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from picture_files import write_folder
+from picture_files import nicv2_391, write_folder, write_nicv2_391
 
 from nai.methods import Finetune
 from nai.named import Named
@@ -158,3 +158,33 @@ def test_lists_show_the_settings_of_data_sets_and_published_ones_know_the_scenar
     assert listed["digits"] == {}
     stream = {"name": "stream", "dataset": "core50"}
     assert published("ewc", stream) == published("ewc", stream | {"scenario": "class"})
+
+
+# ---------------------------------------------------------------- the official runs of CORe50 as orders
+STREAM = 'benchmark={name="stream", dataset="core50"}'
+RUNS = '{design="named", named="core50"}'
+
+
+def test_the_official_runs_are_ten_orders_that_the_space_then_holds_itself(tmp_path, monkeypatch):
+    write_nicv2_391(tmp_path / "core50", range(10))
+    monkeypatch.setenv("NAI_DATA", str(tmp_path))
+    fixed = ("method.strength=1.0", 'search={sampler="grid", suggestions=1}')
+    space = plain(STREAM, f"orders={RUNS}", f"confirm={{orders={RUNS}}}", *fixed)
+    home, orders = nicv2_391(0), space.search_orders(391)
+    assert [[home[task] for task in order] for order in orders] == [nicv2_391(run) for run in range(10)]
+    assert space.confirm_orders(391) == orders
+    monkeypatch.setenv("NAI_DATA", str(tmp_path / "none"))
+    assert loads(space.to_toml()).search_orders(391) == orders
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ([STREAM], "orders.named: the lists NIC_v2_391/run0 are not in"),
+        ([], "orders.named: the orders 'core50' are of the batches of its run 0: take benchmark stream with"),
+        ([STREAM, "benchmark.run=3"], "orders.named: the orders 'core50' are of the batches of its run 0"),
+        ([STREAM, "benchmark.root=3"], "orders.named: "),
+    ],
+)
+def test_official_runs_that_there_are_not_are_told_with_their_key(overrides, message):
+    assert message in mistakes(*overrides, f"orders={RUNS}")
