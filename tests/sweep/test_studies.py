@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from read_page import Read
+from scipy import stats
 
 from sweep import analysis, look, report
 from sweep.standing import relevant
 
 STUDIES = Path(__file__).resolve().parents[2] / "docs" / "studies"
 RESULTS = sorted(STUDIES.rglob("results.json"))
+TUNED = {"digits": ("nai", "ewc", "si", "mas"), "split_mnist": ("ewc", "si", "nai", "class")}
 
 
 def unlike(told, found, at=""):
@@ -83,3 +85,29 @@ def test_a_reader_of_a_real_page_gives_the_answers_of_its_records(study, seeds):
     most = int(np.argmax(lost))
     assert f"when it comes first? {tasks[most]} " in answers
     assert f"{100 * lost[most]:.2f} points less" in answers
+
+
+@pytest.mark.parametrize(
+    "study", [f"{name}_{method}" for name in ("digits", "split_mnist") for method in TUNED[name]]
+)
+def test_the_tables_of_single_methods_show_each_line_of_their_studies(study):
+    page = (STUDIES.parent / "results.md").read_text(encoding="utf-8")
+    for line in json.loads((STUDIES / study / "results.json").read_text())["table"]:
+        mean, half, *others = (
+            f"{100 * line[key]:.2f}" for key in ("mean", "half", "worst", "std", "aopd", "mopd", "forgetting")
+        )
+        assert f" | {mean} ± {half} | {' | '.join(others)} |\n" in page
+
+
+def test_the_table_of_permuted_mnist_shows_means_and_intervals_over_seeds():
+    page = (STUDIES.parent / "results.md").read_text(encoding="utf-8")
+    _, store, snapshot = look.reopened(STUDIES / "permuted_searched")
+    final = {}
+    for row in relevant(store.records.rows, snapshot.asked):
+        if tuple(row["order"]) in snapshot.asked.confirm_orders:
+            final.setdefault(row["settings"], []).append(100 * np.mean(row["test"][-1]))
+    whole = [values for values in final.values() if len(values) == 5]
+    assert len(whole) == 4
+    for values in whole:
+        half = stats.t.ppf(0.975, 4) * np.std(values, ddof=1) / 5**0.5
+        assert f"| {np.mean(values):.2f} ± {half:.2f} |" in page
