@@ -157,7 +157,7 @@ def standing(to: Console, folder: str, now: "Standing", problems: Sequence["Prob
         made.add_row("", f"{figures}, on validation data")
     for problem in problems:
         made.add_row(
-            "conflict" if problem.path.is_dir() else "not read",
+            "conflict" if problem.path.name == "records" else "not read",
             Text(f"{near(problem.path)}: {problem.reason}", "yellow"),
         )
     to.print(made)
