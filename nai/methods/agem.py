@@ -23,8 +23,8 @@ class Agem(Method):
     size, selection and fill: of the buffer, as in `Er`. replay: samples of a reference gradient; 0: as many
     as the step's own.
     Source: Chaudhry, Ranzato, Rohrbach, Elhoseiny 2019, eq. 11.
-    Deviation: the buffer is one for all tasks, where the paper keeps as many samples of each, to which
-    `class_balanced` comes close.
+    Deviations: the buffer is one for all tasks, where the paper keeps as many samples of each, to which
+    `class_balanced` comes close; with fill `step` it holds samples of the running task as well.
     """
 
     size: int = 200
