@@ -39,9 +39,7 @@ def test_a_projection_worked_by_hand():
     both = {"w": torch.tensor([[1.0, -2.0], [1.0, 2.0]])}  # two lessons
     found = projected(both, {"w": torch.tensor([[0.0, 3.0], [0.0, 3.0]])}, 1)
     assert found["w"].tolist() == [[1, 0], [1, 2]]
-    small = {
-        "w": 2.0**-20 * grads["w"]
-    }  # opposed all the same
+    small = {"w": 2.0**-20 * grads["w"]}  # opposed all the same
     assert projected(small, {"w": 2.0**-20 * reference["w"]}, 0)["w"].tolist() == [2.0**-20, 0]
 
 
