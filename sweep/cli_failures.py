@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import select
 import shlex
 import signal
 import stat
@@ -20,9 +21,12 @@ DONE, INTERNAL, INPUT, FAILED, CLUSTER, FOLDER, DATA, STORAGE = range(8)
 """Exit codes; 128 + the number of a signal, 130 or 143, when one stopped it."""
 CODES = """\
 Exit codes: 0 done, 1 internal error, 2 wrong input, 3 done with failed runs, 4 cluster gone or not alike,
-5 folder in use or of another sweep, 6 data missing, 7 cannot write, 130, 143 and 129 stopped
-(Ctrl-C, SIGTERM, terminal closed)."""
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+5 folder in use or of another sweep, 6 data missing, 7 cannot write, 130, 143, 129 and 141 stopped
+(Ctrl-C, SIGTERM, terminal closed, reader gone)."""
+UNREAD = 128 + signal.SIGPIPE
+"""The exit code when who read the output went away, as a shell expects it."""
+FULL = {errno.ENOSPC, errno.EDQUOT}
+CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 NO_PLACE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
 
@@ -67,13 +71,21 @@ def stoppable() -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
-def _mute() -> None:
-    """Send what is still said to a terminal that is gone to nowhere."""
+def _mute(unread: bool = False) -> None:
+    """Send what is still said to nowhere where it went to a terminal that is gone, or to pipes, too."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for output in (1, 2):
-        if stat.S_ISCHR(os.fstat(output).st_mode):
+        if unread or stat.S_ISCHR(os.fstat(output).st_mode):
             os.dup2(nowhere, output)
     os.close(nowhere)
+
+
+def _unread() -> bool:
+    """Whether who read the output is gone: other pipes break, too."""
+    look = select.poll()
+    for output in (1, 2):
+        look.register(output, 0)
+    return any(event & select.POLLERR for _, event in look.poll(0))
 
 
 @contextlib.contextmanager
@@ -82,12 +94,17 @@ def explained(verbose: bool = False, stopped: str = "stopped") -> Iterator[Stop]
     with stoppable() as stop:
         try:
             yield stop
-        except (BrokenPipeError, typer.Exit):
-            raise  # typer's own business, and quiet
+            if sys.stdout:  # there is none where it was closed
+                sys.stdout.flush()
+        except typer.Exit:
+            raise
         except KeyboardInterrupt:
             say(stopped)
             raise typer.Exit(stop.code) from None
         except Exception as error:
+            if isinstance(error, BrokenPipeError) and _unread():
+                _mute(unread=True)
+                raise typer.Exit(UNREAD) from None
             found = failure(error)
             if verbose:
                 say(redacted(traceback.format_exc()))
@@ -135,7 +152,8 @@ def _storage(error: OSError) -> tuple[int, str]:
     text = str(error)
     if error.filename and error.strerror:
         text = f"{error.filename2 or error.filename}: {error.strerror}"
-    for errnos, hint in ((FULL, "make room"), (NO_PLACE, "move it away")):
+    hints = ((FULL, "make room"), (CLOSED, "give leave to write there"), (NO_PLACE, "move it away"))
+    for errnos, hint in hints:
         if error.errno in errnos:
             return STORAGE, f"{text}\n{hint} or give another folder, then run the same command again"
     return STORAGE, text

@@ -1,5 +1,6 @@
 """Tables and lines of the command line, made of results, plans and lists."""
 
+import errno
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,9 +34,17 @@ FIGURES = (
 )
 
 
+class Paper(Console):
+    """A console that does not end the program when nobody reads it: that is for the command to say."""
+
+    def on_broken_pipe(self) -> None:
+        """A pipe that broke; Errors: BrokenPipeError."""
+        raise BrokenPipeError(errno.EPIPE, "nobody reads the output any more")
+
+
 def console(*, error: bool = False) -> Console:
     """Where tables go, or with `error` where progress goes; text is shown as it is."""
-    return Console(stderr=error, markup=False, highlight=False, emoji=False)
+    return Paper(stderr=error, markup=False, highlight=False, emoji=False)
 
 
 def table(*headers: str, right: Sequence[int] = ()) -> Table:

@@ -195,6 +195,14 @@ class Folder:
                 self.hunts.unlink(missing_ok=True)
         parts.replace(self.space, space.to_toml().encode())
 
+    def there(self) -> None:
+        """FolderError if the folder is no longer there: what has moved away is not begun anew."""
+        if not (self.root / "sweep.lock").exists():
+            raise FolderError(
+                f"{self.root} is gone: it was moved or removed while the sweep ran. What was on record went "
+                "with it: go on with the same command, and --out as it is called now"
+            )
+
     @contextlib.contextmanager
     def owned(self) -> Iterator[None]:
         """Hold the folder's lock, so that one process writes at a time; FolderError says who holds it."""

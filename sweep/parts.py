@@ -32,7 +32,8 @@ def name_of(data: bytes, kind: str = ".parquet") -> str:
 def add(folder: Path, data: bytes, *, kind: str = ".parquet") -> Path:
     """Make the bytes a durable part of the folder, made where it lacks; the same bytes are the same part.
 
-    Errors: OSError naming the part and the free space; nothing is published then.
+    Errors: OSError naming the part and the free space, or that the folder's own place is gone; nothing is
+    published then.
     """
     part = folder / name_of(data, kind)
     _save(data, part, _claim)
@@ -99,7 +100,7 @@ def _save(data: bytes, path: Path, publish: Callable[[Path, Path], None]) -> Non
     draft = folder / f".draft-{os.getpid()}-{secrets.token_hex(8)}"
     try:
         if not folder.exists():
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=publish is not _claim, exist_ok=True)  # no parts of a sweep that moved away
             _sync(folder.parent)
         _write(draft, data)
         publish(draft, path)
@@ -145,5 +146,5 @@ def _refusal(error: OSError, folder: Path, size: int) -> str:
     free = shutil.disk_usage(standing).free / 1e6
     return (
         f"not recorded: {error.strerror or error} ({size / 1e3:.0f} kB to write, {free:.1f} MB free); "
-        "rows recorded before are safe, make room or give leave to write and run again"
+        "rows recorded before are safe"
     )

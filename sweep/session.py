@@ -159,6 +159,9 @@ def _run(
             interrupted = _work(
                 ledger, benchmark, _limited(space, benchmark, grain, way), watch=watch, way=way
             )
+        except OSError:
+            folder.there()
+            raise
         except AlikeError:
             standing.keep(folder.snapshot, agenda.snapshot())
             publish(folder, agenda.asked(), store.records.rows)
@@ -246,6 +249,7 @@ def _told(agenda: Agenda, folder: Folder, watch: Watch, sender: Sender | None) -
         nonlocal last
         if sender:
             sender.check()
+        folder.there()
         if time.monotonic() - last > GLANCE:
             standing.keep(folder.snapshot, agenda.snapshot())
             last = time.monotonic()

@@ -1,7 +1,6 @@
 """The report as one HTML file without any network: panels put into a template that escapes all text."""
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sweep.analysis import Row
+from sweep.parts import replace
 from sweep.report import drawing, figures, small
 from sweep.report.answers import answers
 from sweep.report.panels import PANELS
@@ -81,9 +81,7 @@ def write(
     static: bool = False,
 ) -> Path:
     """Put the report at `path` in one step, so that whoever has it open never sees half of it."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(render(results, rows, page_facts, static=static), encoding="utf-8")
-    draft.replace(path)
+    replace(path, render(results, rows, page_facts, static=static).encode())
     return path
 
 

@@ -54,7 +54,8 @@ def test_a_disk_that_fills_while_it_runs_keeps_every_row_before(tmp_path):
     """Room for the first records alone: the report does not fit."""
     with mounted(tmp_path / "disk", "size=64k") as disk:
         said = run(tmp_path, disk / "out")
-        assert said.exit_code == STORAGE and "make room" in said.stderr
+        assert said.exit_code == STORAGE and "make room" in said.stderr and str(disk / "out") in said.stderr
+        assert not list((disk / "out").glob(".*"))  # no draft takes the room that there is
         before = lasting(rows(disk / "out"))
         assert before
         subprocess.run(["mount", "-o", "remount,size=16m", disk], check=True)
@@ -66,7 +67,7 @@ def test_a_disk_that_may_not_be_written_is_told_before_anything_starts(tmp_path)
     with mounted(tmp_path / "disk", "size=1m,ro") as disk:
         said = run(tmp_path, disk / "out")
     assert said.exit_code == STORAGE
-    assert str(disk) in said.stderr and "give another folder" in said.stderr
+    assert str(disk) in said.stderr and "give leave to write there or give another folder" in said.stderr
     assert "training" not in said.stderr
 
 

@@ -1,5 +1,6 @@
 """Signals and readers that go away: the program ends soon, says how to go on, and shows no traceback."""
 
+import errno
 import fcntl
 import os
 import pty
@@ -9,9 +10,12 @@ import sys
 import termios
 from pathlib import Path
 
+import pytest
+import typer
 from tiny_sweeps import SPACE
 
 from sweep import session
+from sweep.cli_failures import CLUSTER, explained
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = "import sys; sys.argv[0] = 'nai-sweep'; from sweep.cli import main; main()"
@@ -89,11 +93,27 @@ def test_under_nohup_it_goes_on(tmp_path):
     assert child.returncode == 0
 
 
+def test_a_sweep_that_nobody_can_read_any_more_ends_as_one_whose_pipe_broke(tmp_path):
+    """As `nai-sweep run ... 2>&1 | head -1` does it."""
+    with program(tmp_path, "--set", "training.epochs=100000") as child:
+        child.stdout.close()
+        child.stderr.close()
+        assert child.wait(timeout=60) == 128 + signal.SIGPIPE
+    assert not (tmp_path / "out" / "sweep.lock.json").exists()
+
+
+def test_a_pipe_that_breaks_elsewhere_is_told(capsys):
+    with pytest.raises(typer.Exit) as ended, explained():
+        raise BrokenPipeError(errno.EPIPE, "a socket of another program")
+    assert ended.value.exit_code == CLUSTER and "another program" in capsys.readouterr().err
+
+
 def test_a_reader_that_goes_away_while_it_runs_costs_no_row_and_shows_no_traceback(tmp_path):
     with program(tmp_path) as child:
         child.stdout.close()
         said = child.stderr.read()
         child.wait(timeout=60)
     assert "Traceback" not in said and "Exception ignored" not in said
+    assert child.returncode == 128 + signal.SIGPIPE
     standing, problems = session.status(tmp_path / "out")
     assert standing.done == standing.expected and problems == ()

@@ -152,6 +152,27 @@ def test_the_folder_may_move_and_be_used_from_anywhere(whole, copy, tmp_path, mo
     assert session.render(moved).results == found(whole)
 
 
+@pytest.mark.parametrize("records", [1, 4])
+def test_a_folder_that_moves_while_it_runs_ends_the_sweep_and_goes_on_at_its_new_name(
+    whole, tmp_path, monkeypatch, records
+):
+    out, moved = tmp_path / "out", tmp_path / "moved"
+
+    def bursts(trained):
+        for row in trained:
+            if out.exists() and len(parts(out)) == records:
+                out.rename(moved)
+            yield [row]
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sweep.bundle.bursts", bursts)
+        with pytest.raises(FolderError, match=r"out is gone: it was moved or removed .* --out"):
+            inline(tiny(), out)
+    assert not out.exists() and len(parts(moved)) == records
+    inline(tiny(), moved)
+    assert results(moved) == results(whole)
+
+
 def test_status_and_report_need_no_data_and_say_the_same(whole, copy, monkeypatch):
     monkeypatch.setattr("nai.datasets.load", None)
     standing, problems = session.status(copy)
