@@ -43,8 +43,19 @@ def split(
         source._replace(labels=outputs[source.labels]),
         owners=owners[source.labels],
         parts=partition(source, valid, seed),
-        names=["classes " + " ".join(map(str, group)) for group in groups],
+        names=[f"classes {_spans(group)}" for group in groups],
     )
+
+
+def _spans(numbers: Sequence[int]) -> str:
+    """Numbers in words, three or more in a row as a span: 0 1 5-9."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return " ".join(f"{run[0]}-{run[-1]}" if len(run) > 2 else " ".join(map(str, run)) for run in runs)
 
 
 def permuted(

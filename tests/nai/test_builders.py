@@ -82,6 +82,14 @@ def test_class_order_changes_the_composition_not_the_samples():
     assert split(source(), class_order=range(10)).digest == plain.digest
 
 
+def test_three_classes_in_a_row_are_named_as_a_span():
+    assert [task.name for task in split(source(), 5).tasks] == ["classes 0-4", "classes 5-9"]
+    (only,) = split(source(), [[7, 0, 1, 5, 6, 8, 9, 3]]).tasks
+    assert only.name == "classes 7 0 1 5 6 8 9 3"
+    (only,) = split(source(), [[7, 0, 1, 2, 8, 9]]).tasks
+    assert only.name == "classes 7 0-2 8 9"
+
+
 def test_the_last_task_may_be_smaller_and_the_domain_scenario_has_the_outputs_of_the_largest():
     benchmark = split(source(), 4)
     assert [task.classes for task in benchmark.tasks] == [(0, 1, 2, 3), (4, 5, 6, 7), (8, 9)]
