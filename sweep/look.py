@@ -140,9 +140,17 @@ def analyse(
 
 def similarity(folder: Folder) -> "Similarity | None":
     """How alike the tasks look, [tasks, tasks]; None where that is not on record, as in older sweeps."""
-    if not folder.similarity.is_file():
-        return None
-    return tuple(map(tuple, json.loads(folder.similarity.read_text())))
+    found = _listed(folder.similarity)
+    return tuple(map(tuple, found)) if found and all(isinstance(line, list) for line in found) else None
+
+
+def _listed(path: Path) -> list[Any]:
+    """A list kept for a sweep's pages; empty where it is lost or spoilt, until the next `run` makes it anew."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
+        return []
+    return found if isinstance(found, list) else []
 
 
 def sync(path: str | Path, watch: Watch | None = None) -> str | None:
@@ -258,7 +266,7 @@ def _facts(folder: Folder, rows: Sequence[Row], asked: Asked) -> "report.PageFac
     devices = ", ".join(sorted({row["device"] for row in rows}))
     return report.PageFacts(
         command=_command(folder),
-        tasks=json.loads(folder.tasks.read_text()) if folder.tasks.is_file() else (),
+        tasks=tuple(map(str, _listed(folder.tasks))),
         versions=versions | ({"device": devices} if devices else {}),
         space=folder.space.read_text() if folder.space.is_file() else "",
         tables=_tables(rows, asked, similarity(folder)),
@@ -269,7 +277,7 @@ def _facts(folder: Folder, rows: Sequence[Row], asked: Asked) -> "report.PageFac
 def _command(folder: Folder) -> str:
     """The command that started a sweep; nothing for imported records, which nothing here can run."""
     if folder.command.is_file():
-        return folder.command.read_text().strip()
+        return folder.command.read_text(errors="replace").strip()
     return "nai-sweep run space.toml" if folder.space.is_file() else ""
 
 

@@ -79,6 +79,31 @@ def test_no_password_of_an_address_is_written_down_or_said(tmp_path, monkeypatch
     assert b"ray://***@host:1" in written["command.txt"]
 
 
+LEAKY = f"""{OWN}
+
+@dataclass(frozen=True)
+class Leaky(Nai):
+    def pool(self, done, task):
+        raise KeyError("no way in with " + os.environ["MY_API_TOKEN"])
+"""
+
+
+def test_no_secret_of_the_environment_is_in_records_pages_mlflow_or_storage(tmp_path, monkeypatch):
+    """The error of a user's own method has it, and goes into every one of them."""
+    (tmp_path / "own_leaky.py").write_text(LEAKY)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("MY_API_TOKEN", CANARY)
+    out, storage = tmp_path / "out", tmp_path / "storage"
+    space = tiny("method.name='own_leaky:Leaky'", *SMALL)
+    ended = session.run(space, out, engine="inline", storage=str(storage))
+    (failed,) = ended.results["failures"]
+    assert failed["error"] == "KeyError: 'no way in with ***'"
+    written = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    names = {path.relative_to(tmp_path).as_posix() for path in written}
+    assert {"out/mlflow.db", "out/report.html", "storage/results.json"} <= names
+    assert [path for path, data in written.items() if CANARY.encode() in data] == []
+
+
 def test_python_in_a_sweeps_folder_is_not_imported(tmp_path, monkeypatch):
     """A method is looked for where the command was started, never where the sweep lies."""
     (tmp_path / "out").mkdir()

@@ -181,6 +181,18 @@ def test_status_and_report_need_no_data_and_say_the_same(whole, copy, monkeypatc
     assert session.render(copy).results == found(whole)
 
 
+@pytest.mark.parametrize("spoilt", ["", "no list", "[" * 100_000, '{"a": 1}', "[1, 2]"])
+def test_what_a_page_says_beside_the_records_may_be_spoilt(whole, copy, spoilt):
+    """Names of the tasks and how alike they look, of which the next run makes new ones."""
+    for name in ("tasks.json", "similarity.json"):
+        (copy / name).write_text(spoilt)
+    (copy / "command.txt").write_bytes(b"\xff")
+    assert session.render(copy).results == found(whole)
+    inline(tiny(), copy)
+    for name in ("tasks.json", "similarity.json"):
+        assert (copy / name).read_bytes() == (whole / name).read_bytes()
+
+
 def test_a_second_process_is_refused_while_the_first_runs(tmp_path):
     code = "import tiny_sweeps as t; t.inline(t.tiny('training.epochs=100000'), 'out')"
     first = driver(code, tmp_path)
