@@ -145,7 +145,7 @@ def similarity(folder: Folder) -> "Similarity | None":
 
 
 def _listed(path: Path) -> list[Any]:
-    """A list kept for a sweep's pages; empty where it is lost or spoilt, until the next `run` makes it anew."""
+    """A list kept for a sweep's pages; empty where it is lost or spoilt, until `run` makes it anew."""
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""A real MLflow server for tests, with SQLite behind it: a process that can be killed and started again."""
+"""A real MLflow server for tests, with SQLite or another database: a process to be killed and started again."""
 
 import os
 import signal
@@ -14,6 +14,8 @@ from pathlib import Path
 
 PATIENCE = 120.0
 """Seconds that a server may take to answer first, on a machine that is busy with other things."""
+DATABASE = "NAI_TEST_DATABASE"
+"""The environment variable with another database for the server, empty at first: postgresql+psycopg2://..."""
 
 
 def free_port() -> int:
@@ -28,6 +30,7 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.port = folder, free_port()
+        self.database = os.environ.get(DATABASE, f"sqlite:///{folder / 'server.db'}")
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -40,7 +43,7 @@ class Server:
         hosts = ",".join(f"{name}:{self.port}" for name in ("localhost", "127.0.0.1"))
         words = [
             *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)),
-            *("--backend-store-uri", f"sqlite:///{self.folder / 'server.db'}", "--workers", "1"),
+            *("--backend-store-uri", self.database, "--workers", "1"),
             *("--artifacts-destination", str(self.folder / "files"), "--allowed-hosts", hosts),
         ]
         self.process = subprocess.Popen(
