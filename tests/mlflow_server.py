@@ -1,4 +1,4 @@
-"""A real MLflow server for tests, with SQLite or another database: a process to be killed and started again."""
+"""A real MLflow server for tests, with SQLite or another database: a process to be killed and begun again."""
 
 import os
 import signal

@@ -66,7 +66,8 @@ class Tracker:
         """Why MLflow is behind the records and what to do about it, or None."""
         if self._error is None:
             return None
-        behind = f"MLflow at {self._place.uri} is behind by {self.remaining} runs ({self._error})"
+        waiting = len({row["fingerprint"] for row, _ in tuple(self._rows)})  # the last are handed over twice
+        behind = f"MLflow at {self._place.uri} is behind by {waiting} runs ({self._error})"
         return (
             f"{redacted(behind)}; the records are safe: run `nai-sweep sync {self._place.artifacts.parent}`"
         )

@@ -171,6 +171,7 @@ def test_a_store_that_is_no_database_is_a_problem_told_and_nothing_raised(tmp_pa
         started = time.monotonic()
         one.submit(ROWS, searching)
         assert time.monotonic() - started < 0.1
+        one.submit(ROWS, searching)  # as a sweep does at its end
         problem = one.finish(FOUND)
     assert problem is not None
     assert "behind by 8 runs" in problem and "not a database" in problem and "nai-sweep sync" in problem
