@@ -48,7 +48,8 @@ class Folder:
     def of_sweep(cls, path: str | Path) -> "Folder":
         """The folder of a sweep that was started; FolderError if there is none."""
         folder = cls.at(path)
-        folder.contained()
+        if any(map(os.path.lexists, (folder.space, folder.imported))):  # what others link to is their own
+            folder.contained()
         if not folder.space.is_file():
             if folder.imported.is_file():
                 raise FolderError(f"{path} holds imported records: nothing can be run for them")
@@ -59,8 +60,10 @@ class Folder:
     def of_records(cls, path: str | Path) -> "Folder":
         """The folder of a sweep, or of imported records; FolderError for any other."""
         folder = cls.at(path)
+        if not folder.imported.is_file():
+            return cls.of_sweep(path)
         folder.contained()
-        return folder if folder.imported.is_file() else cls.of_sweep(path)
+        return folder
 
     @property
     def space(self) -> Path:

@@ -193,6 +193,10 @@ def _loaded(space: Space, watch: Watch, way: Way) -> tuple[Any, int]:
 
     wanted = space.resources.place
     place = _place(wanted) if way.address is None or wanted == "cpu" else None  # a cluster may have the card
+    if way.engine == "inline" and space.resources.gpus and place and place.type == "cpu":
+        raise PlaceError(
+            f"resources.gpus is {space.resources.gpus:g}, and torch finds no CUDA device here: set it to 0"
+        )
     watch.stage("loading data")
     first = space.first(space.methods[0].name)
     benchmark = load(Named.of(**first["benchmark"]))

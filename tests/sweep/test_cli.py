@@ -419,6 +419,15 @@ def test_a_card_that_is_not_there(tiny, tmp_path, device):
     assert said.exit_code == CLUSTER and f"device {device} is not here" in said.stderr
 
 
+def test_a_share_of_a_card_that_is_not_there(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    said = run(tiny, tmp_path / "out", "--set", "resources.gpus=0.5")
+    assert (
+        said.exit_code == CLUSTER and "resources.gpus is 0.5, and torch finds no CUDA device" in said.stderr
+    )
+    assert not list((tmp_path / "out").glob("records/*"))
+
+
 def test_without_its_extra_the_program_names_it():
     code = "import sys; sys.modules['typer'] = None; import sweep.cli"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
