@@ -41,7 +41,7 @@ def join(address: str, **given: Any) -> None:
     check_address(address)
     try:
         ray.init(address=address, **given)
-    except RuntimeError as error:
+    except (RuntimeError, ConnectionError, ray.exceptions.RayError) as error:  # something listens there
         text = " ".join(str(error).split())
         way = "install the same Ray and Python here" if "Version mismatch" in text else TOKEN
         raise ClusterError(f"the cluster at {address} cannot be joined: {text}; {way}") from error

@@ -10,13 +10,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from ray.exceptions import AuthenticationError
 from tiny_sweeps import tiny
 from typer.testing import CliRunner
 
 from sweep import doctor, doctor_cluster, releases
 from sweep.cli import app
 from sweep.doctor import Finding
-from sweep.machines import Machine
+from sweep.environment import ClusterError
+from sweep.machines import Machine, join
 from sweep.space import Resources
 
 Disk = namedtuple("Disk", "total used free")
@@ -211,6 +213,23 @@ def test_what_is_wrong_with_machines_is_said_of_each(monkeypatch):
 def test_a_disk_of_each_machine_s_own_is_no_fault(monkeypatch):
     Cluster(monkeypatch, [{"shared": False, "cards": 0}, {"cards": 0}])
     assert visited()[-1].text.startswith("1 of 2 machines do not see") and visited()[-1].state == "ok"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionError("Failed to connect to Ray cluster at here:1"),
+        AuthenticationError("token file cannot be opened"),
+    ],
+)
+def test_a_cluster_that_wants_another_token_is_told_with_the_way_in(monkeypatch, error):
+    def refused(**given):
+        raise error
+
+    monkeypatch.setattr("sweep.machines.check_address", lambda address: None)
+    monkeypatch.setattr("ray.init", refused)
+    with pytest.raises(ClusterError, match=r"here:1 cannot be joined: .*RAY_AUTH_MODE=token"):
+        join("here:1")
 
 
 def test_a_cluster_without_room_or_token(monkeypatch):
