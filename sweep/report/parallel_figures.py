@@ -58,9 +58,9 @@ def parallel(axes: Sequence[Axis], bands: Sequence[Band], best: Band, texts: Seq
     for number, axis in enumerate(axes):
         figure.add_vline(x=number, line={"color": INK, "width": 1})
         for at, text in axis.marks.items():
-            _mark(figure, number, at, text, last=number == len(axes) - 1)
+            _mark(figure, number, at, text)
     figure.update_layout(legended(HEIGHT, len(bands) + 1), showlegend=True)
-    span = [-0.25, len(axes) - 0.7]  # room for the names at both ends
+    span = [-0.45, len(axes) - 0.5]  # room for the names at both ends
     names = {"tickvals": list(range(len(axes))), "ticktext": [wrapped(axis.name, 14) for axis in axes]}
     figure.update_xaxes(title="", range=span, showgrid=False, zeroline=False, **names)
     figure.update_yaxes(visible=False, range=[-0.08, 1.08], gridcolor=GRID)
@@ -80,9 +80,8 @@ def _add(figure: "go.Figure", axes: Sequence[Axis], band: Band, texts: Sequence[
     )
 
 
-def _mark(figure: "go.Figure", axis: int, at: float, text: str, *, last: bool) -> None:
-    """A value beside its axis, on the side where there is room."""
-    side = {"xanchor": "right", "xshift": -4} if last else {"xanchor": "left", "xshift": 4}
+def _mark(figure: "go.Figure", axis: int, at: float, text: str) -> None:
+    """A value beside its axis."""
     figure.add_annotation(
         x=axis,
         y=at,
@@ -90,5 +89,6 @@ def _mark(figure: "go.Figure", axis: int, at: float, text: str, *, last: bool) -
         showarrow=False,
         bgcolor="rgba(255,255,255,0.8)",
         font={"size": 11},
-        **side,
+        xanchor="left",
+        xshift=4,
     )
